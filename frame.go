@@ -1,0 +1,48 @@
+package slipway
+
+import "math"
+
+// Frame is a small table in memory, column by column: the rows of a prediction
+// request, or a batch of a gate. All columns have Rows values.
+type Frame struct {
+	Rows   int
+	Series []Series
+}
+
+// Series is one column of a Frame. Numbers, booleans and times (UTC
+// microseconds) stand in Float, with NaN for a missing value; text stands in
+// Text, where Null marks the missing ones (nil when there are none).
+type Series struct {
+	Name  string
+	Type  Type
+	Float []float64
+	Text  []string
+	Null  []bool
+}
+
+// Missing reports whether value i is absent.
+func (s *Series) Missing(i int) bool {
+	if s.Text != nil {
+		return s.Null != nil && s.Null[i]
+	}
+	return math.IsNaN(s.Float[i])
+}
+
+// Column finds a series by name, or nil.
+func (f *Frame) Column(name string) *Series {
+	for i := range f.Series {
+		if f.Series[i].Name == name {
+			return &f.Series[i]
+		}
+	}
+	return nil
+}
+
+// Schema describes the frame's columns.
+func (f *Frame) Schema() Schema {
+	out := make(Schema, len(f.Series))
+	for i, s := range f.Series {
+		out[i] = Column{Name: s.Name, Type: s.Type, Nullable: true}
+	}
+	return out
+}

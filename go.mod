@@ -1,0 +1,5 @@
+module github.com/slipway-ml/slipway
+
+go 1.26.0
+
+ignore ./web/node_modules
