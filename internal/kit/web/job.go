@@ -135,6 +135,18 @@ func (js *Jobs) forget() {
 // Wait returns when no job runs.
 func (js *Jobs) Wait() { js.running.Wait() }
 
+// Busy reports whether a job runs.
+func (js *Jobs) Busy() bool {
+	js.mu.Lock()
+	defer js.mu.Unlock()
+	for _, j := range js.jobs {
+		if j.State == JobRunning {
+			return true
+		}
+	}
+	return false
+}
+
 // List returns the jobs, newest first.
 func (js *Jobs) List() []Job {
 	js.mu.Lock()

@@ -1,0 +1,200 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/slipway-ml/slipway"
+	"github.com/slipway-ml/slipway/internal/kit/db"
+)
+
+// consumerMigration holds how far each consumer has read the event log, and
+// the events that it could not handle.
+var consumerMigration = db.Migration{Name: "consumer", Statements: []string{
+	`CREATE TABLE consumer (name TEXT PRIMARY KEY, number BIGINT NOT NULL)`,
+	`CREATE TABLE consumer_failure (consumer TEXT NOT NULL, number BIGINT NOT NULL, error TEXT NOT NULL, at BIGINT NOT NULL, PRIMARY KEY (consumer, number))`,
+}}
+
+// consumer is a capability that reacts to sealed events. Handle is idempotent:
+// after a crash it sees again the events whose number was not written down.
+type consumer struct {
+	name   string
+	verbs  []string // the verbs that it wants
+	handle func(context.Context, slipway.Event) error
+}
+
+// dispatcher hands every sealed event to every consumer that wants it, in
+// order, each consumer at its own pace.
+type dispatcher struct {
+	db        *db.DB
+	consumers []consumer
+	mu        sync.Mutex
+	at        map[string]int64 // how far each consumer is
+	moved     *sync.Cond
+}
+
+func newDispatcher(d *db.DB, consumers []consumer) *dispatcher {
+	x := &dispatcher{db: d, consumers: consumers, at: map[string]int64{}}
+	x.moved = sync.NewCond(&x.mu)
+	return x
+}
+
+// run serves every consumer until ctx ends.
+func (d *dispatcher) run(ctx context.Context) error {
+	err := d.db.Read(ctx, func(tx *db.Tx) error {
+		for _, c := range d.consumers {
+			var n int64
+			err := tx.QueryRow(`SELECT number FROM consumer WHERE name = ?`, c.name).Scan(&n)
+			if err != nil && !slipway.IsCode(err, slipway.NotFound) {
+				return err
+			}
+			d.at[c.name] = n
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	var all sync.WaitGroup
+	for _, c := range d.consumers {
+		all.Go(func() { d.serve(ctx, c) })
+	}
+	all.Wait()
+	return ctx.Err()
+}
+
+// batch is how many events a consumer reads at once.
+const batch = 256
+
+func (d *dispatcher) serve(ctx context.Context, c consumer) {
+	for ctx.Err() == nil {
+		after := d.position(c.name)
+		events, err := d.db.Events(ctx, after, batch)
+		if err == nil && len(events) == 0 {
+			err = d.db.WaitEvent(ctx, after)
+			if err == nil {
+				continue
+			}
+		}
+		if err != nil {
+			if ctx.Err() == nil {
+				slog.ErrorContext(ctx, "events cannot be read", "consumer", c.name, "error", err)
+				pause(ctx, time.Second)
+			}
+			continue
+		}
+		for _, e := range events {
+			wanted := slices.Contains(c.verbs, e.Verb)
+			if wanted && !d.deliver(ctx, c, e) {
+				return
+			}
+			if wanted || e.Number == events[len(events)-1].Number {
+				d.settle(ctx, c.name, e.Number, wanted)
+			}
+		}
+	}
+}
+
+// attempts is how often an event is offered to a consumer that fails.
+const attempts = 4
+
+// deliver offers e until it is handled. An event that fails every time is
+// written down and passed, so that one bad event stops nothing else. It is
+// false when ctx ended first.
+func (d *dispatcher) deliver(ctx context.Context, c consumer, e slipway.Event) bool {
+	ctx = slipway.WithPrincipal(ctx, slipway.Principal{Name: "slipway/" + c.name, Role: slipway.Operator})
+	wait := 100 * time.Millisecond
+	for attempt := 1; ; attempt++ {
+		err := c.handle(ctx, e)
+		if err == nil {
+			return true
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		code := slipway.AsError(err).Code
+		lasting := code != slipway.Unavailable && code != slipway.Internal && code != slipway.Conflict
+		if attempt < attempts && !lasting {
+			pause(ctx, wait)
+			wait *= 4
+			continue
+		}
+		slog.ErrorContext(ctx, "event not handled", "consumer", c.name, "verb", e.Verb, "subject", e.Subject.String(), "error", err)
+		werr := d.db.Write(ctx, func(tx *db.Tx) error {
+			_, err := tx.Exec(`INSERT INTO consumer_failure (consumer, number, error, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+				c.name, e.Number, err.Error(), tx.Now())
+			return err
+		})
+		return werr == nil
+	}
+}
+
+// settle moves a consumer's position. It is written down when the consumer did
+// something; passing over foreign events costs no write.
+func (d *dispatcher) settle(ctx context.Context, name string, number int64, write bool) {
+	if write {
+		err := d.db.Write(ctx, func(tx *db.Tx) error {
+			_, err := tx.Exec(`INSERT INTO consumer (name, number) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET number = excluded.number`, name, number)
+			return err
+		})
+		if err != nil && ctx.Err() == nil {
+			slog.ErrorContext(ctx, "position not written", "consumer", name, "error", err)
+		}
+	}
+	d.mu.Lock()
+	d.at[name] = number
+	d.mu.Unlock()
+	d.moved.Broadcast()
+}
+
+func (d *dispatcher) position(name string) int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.at[name]
+}
+
+// drain returns when every consumer has handled every event there is, and the
+// handling caused no new one.
+func (d *dispatcher) drain(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, d.moved.Broadcast)
+	defer stop()
+	for {
+		last, err := d.db.LastEvent(ctx)
+		if err != nil {
+			return err
+		}
+		if err := d.reach(ctx, last); err != nil {
+			return err
+		}
+		again, err := d.db.LastEvent(ctx)
+		if err != nil || again == last {
+			return err
+		}
+	}
+}
+
+// reach waits until every consumer is at number.
+func (d *dispatcher) reach(ctx context.Context, number int64) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for {
+		behind := slices.ContainsFunc(d.consumers, func(c consumer) bool { return d.at[c.name] < number })
+		if !behind || ctx.Err() != nil {
+			return ctx.Err()
+		}
+		d.moved.Wait()
+	}
+}
+
+// pause sleeps for d, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}

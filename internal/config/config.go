@@ -1,0 +1,122 @@
+// Package config holds the settings of the process: where its workspace is,
+// where it listens, whom it asks. What a project wants stands in slipway.yaml
+// and is package project's.
+//
+// A value comes from its default, then from the environment, then from a flag;
+// every value knows which of them it was.
+package config
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/slipway-ml/slipway"
+)
+
+// Origin says where a value came from.
+type Origin string
+
+// The origins, weakest first.
+const (
+	Default     Origin = "default"
+	Environment Origin = "environment"
+	Flag        Origin = "flag"
+)
+
+// Setting is one value with its origin.
+type Setting struct {
+	Name   string `json:"name"`
+	Env    string `json:"env"`
+	Value  string `json:"value"`
+	Origin Origin `json:"origin"`
+	Help   string `json:"help"`
+	secret bool
+}
+
+// Config is every setting of the process.
+type Config struct{ settings []*Setting }
+
+// The names of the settings.
+const (
+	Workspace = "workspace"
+	Database  = "database"
+	Server    = "server"
+	Token     = "token"
+	Listen    = "listen"
+	Inference = "inference"
+	Host      = "host"
+	Python    = "python"
+	Memory    = "query-memory"
+	Durable   = "durability"
+)
+
+// Load reads the environment. home is the user's home directory.
+func Load(getenv func(string) string, home string) *Config {
+	data := getenv("XDG_DATA_HOME")
+	if data == "" {
+		data = filepath.Join(home, ".local", "share")
+	}
+	c := &Config{settings: []*Setting{
+		{Name: Workspace, Value: filepath.Join(data, "slipway"), Help: "folder that holds everything a laptop's Slipway knows"},
+		{Name: Database, Help: "postgres://… instead of the workspace's SQLite file", secret: true},
+		{Name: Server, Help: "address of a server to talk to; empty uses the workspace on this machine"},
+		{Name: Token, Help: "token for that server", secret: true},
+		{Name: Listen, Value: "127.0.0.1:7070", Help: "address of the interface, the API and the MLflow API"},
+		{Name: Inference, Value: "127.0.0.1:7071", Help: "address of the inference endpoints"},
+		{Name: Host, Help: "names, joined by commas, that requests may be addressed to beside loopback ones"},
+		{Name: Python, Value: "python3", Help: "interpreter for Python models and environments"},
+		{Name: Memory, Value: "2GB", Help: "memory limit of a query"},
+		{Name: Durable, Value: "process", Help: "when a prediction counts as logged: process (survives kill -9) or sync (survives power loss)"},
+	}}
+	for _, s := range c.settings {
+		s.Env, s.Origin = "SLIPWAY_"+strings.ToUpper(strings.ReplaceAll(s.Name, "-", "_")), Default
+		if v := getenv(s.Env); v != "" {
+			s.Value, s.Origin = v, Environment
+		}
+	}
+	return c
+}
+
+// Get returns the value of a setting; a name that is none of the constants is
+// a defect and panics.
+func (c *Config) Get(name string) string { return c.find(name).Value }
+
+// Set gives a setting a value from a flag.
+func (c *Config) Set(name, value string) {
+	s := c.find(name)
+	s.Value, s.Origin = value, Flag
+}
+
+// Settings lists every setting; secrets read "set" or "".
+func (c *Config) Settings() []Setting {
+	out := make([]Setting, len(c.settings))
+	for i, s := range c.settings {
+		out[i] = *s
+		if s.secret && s.Value != "" {
+			out[i].Value = "set"
+		}
+	}
+	return out
+}
+
+// Validate refuses values that cannot work. It fails with Invalid.
+func (c *Config) Validate() error {
+	if d := c.Get(Database); d != "" && !strings.HasPrefix(d, "postgres://") && !strings.HasPrefix(d, "postgresql://") {
+		return slipway.Errorf(slipway.Invalid, "SLIPWAY_DATABASE must start with postgres://").
+			WithHint("leave it unset to use the SQLite file of the workspace")
+	}
+	if d := c.Get(Durable); d != "process" && d != "sync" {
+		return slipway.Errorf(slipway.Invalid, "durability is %q; it must be process or sync", d)
+	}
+	return nil
+}
+
+func (c *Config) find(name string) *Setting {
+	for _, s := range c.settings {
+		if s.Name == name {
+			return s
+		}
+	}
+	panic(fmt.Sprintf("config: no setting %q", name))
+}
