@@ -1,0 +1,38 @@
+package project
+
+// Dataset is one table of rows that grows or changes with time, and of which
+// Slipway keeps versions.
+type Dataset struct {
+	// Path of a file, a folder or a glob inside the project, such as data/flights/ or data/*.parquet.
+	Path string `json:"path" jsonschema:"required"`
+	// Format of the files. Found out from their names when left out.
+	Format string `json:"format,omitempty" jsonschema:"enum=csv,enum=parquet,enum=json"`
+	// Time is when a row happened: a column, an SQL expression over the columns, or {order: [columns]} when the rows have an order and no clock.
+	Time EventTime `json:"time,omitzero"`
+	// Key is the column or columns that tell one row from all others. Labels that arrive late are joined by it.
+	Key Names `json:"key,omitempty"`
+	// Subject is the column that says whom a row is about, for questions of erasure.
+	Subject string `json:"subject,omitempty"`
+	// Contract is the path of the contract that every new version must meet.
+	Contract string `json:"contract,omitempty"`
+	// Delimiter between the fields of a CSV file, one character. Found out from the file when left out.
+	Delimiter string `json:"delimiter,omitempty"`
+	// Header says whether the first line of a CSV file names the columns. Found out from the file when left out.
+	Header *bool `json:"header,omitempty"`
+	// Columns names the columns of a CSV file that has no header, in order.
+	Columns []string `json:"columns,omitempty"`
+	// Null lists the texts that mean a missing value in a CSV file, such as "?" or NA, besides an empty field.
+	Null Names `json:"null,omitempty"`
+}
+
+// EventTime says when a row happened. At most one of its fields is set.
+type EventTime struct {
+	Expression string   // a column, or an SQL expression over the columns
+	Order      []string // columns by which the rows are ordered when they have no time
+}
+
+// IsZero reports whether rows have no time.
+func (t EventTime) IsZero() bool { return t.Expression == "" && len(t.Order) == 0 }
+
+// Names is a list of names; one name alone may be written without brackets.
+type Names []string
