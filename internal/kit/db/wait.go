@@ -70,3 +70,19 @@ func (d *DB) loadSignal(ctx context.Context) error {
 		return err
 	})
 }
+
+// LastEvent is the number of the newest sealed event, 0 when there is none.
+// What was committed before the call is sealed when it returns.
+func (d *DB) LastEvent(ctx context.Context) (int64, error) {
+	if err := d.enter(ctx); err != nil {
+		return 0, err
+	}
+	if err := d.engine.seal(ctx); err != nil {
+		return 0, err
+	}
+	var last int64
+	err := d.Read(ctx, func(tx *Tx) error {
+		return tx.QueryRow(`SELECT COALESCE(MAX(number), 0) FROM event`).Scan(&last)
+	})
+	return last, err
+}

@@ -129,3 +129,14 @@ func (d *Door) principal(r *http.Request) (slipway.Principal, error) {
 func same(a, b string) bool {
 	return b != "" && subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1
 }
+
+// Loopback reports whether an address to listen on is reached from this
+// machine only.
+func Loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}

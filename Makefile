@@ -1,0 +1,45 @@
+# Everything a person or a CI service runs. `make help` lists it.
+SHELL := /bin/bash
+GO    ?= go
+PY    ?= python3
+TOOLS := $(CURDIR)/.tools
+
+.DEFAULT_GOAL := help
+.PHONY: help build ui demo test test-deps test-go test-python test-browser check cross bench soak clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
+
+build: ## bin/slipway
+	$(GO) build -trimpath -o bin/slipway ./cmd/slipway
+
+ui: ## rebuild the interface into web/dist
+	cd web && npm ci --no-audit --no-fund && npm run build
+
+demo: build ## the whole loop on real data, then `slipway up`
+	examples/flights/demo.sh
+
+test: ## every test: Go with -race, Python, browser
+	scripts/test.sh
+
+test-deps: ## install what tests use from the system: Postgres, Chromium
+	scripts/test-deps.sh
+
+check: ## format, lint, architecture
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "run gofmt -w on these"; exit 1; }
+	$(GO) vet ./...
+	$(GO) test ./internal/arch
+
+cross: ## everything but DuckDB builds without cgo, for macOS and Linux arm64 too
+	CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/slipway
+	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 $(GO) build -o /dev/null ./cmd/slipway
+	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) build -o /dev/null ./cmd/slipway
+
+bench: build ## benchmarks, side by side with the peers that are installed
+	bench/run.sh
+
+soak: build ## kill -9 at random moments of the demo, many times
+	scripts/soak.sh
+
+clean: ## remove what the build made
+	rm -rf bin .tools .venv web/node_modules examples/flights/.venv examples/flights/data

@@ -1,0 +1,149 @@
+// Package app wires the house: the one place where capabilities, backends and
+// the command line meet.
+package app
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/slipway-ml/slipway"
+	"github.com/slipway-ml/slipway/internal/cli"
+	"github.com/slipway-ml/slipway/internal/config"
+	"github.com/slipway-ml/slipway/internal/kit/term"
+)
+
+// version is what `slipway --version` and the API say.
+var version = buildVersion()
+
+// world is everything outside the process that a command line can see.
+type world struct {
+	args           []string
+	getenv         func(string) string
+	dir, home      string
+	stdin          io.Reader
+	stdout, stderr io.Writer
+}
+
+// Main runs the process's command line and exits.
+func Main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	dir, _ := os.Getwd()
+	home, _ := os.UserHomeDir()
+	code := run(ctx, world{os.Args[1:], os.Getenv, dir, home, os.Stdin, os.Stdout, os.Stderr})
+	stop()
+	os.Exit(code)
+}
+
+// run executes one command line and returns its exit status, which comes from
+// the error's code and from nothing else.
+func run(ctx context.Context, w world) int {
+	cfg := config.Load(w.getenv, w.home)
+	tio := term.New(w.stdin, w.stdout, w.stderr, w.getenv)
+	s := &session{config: cfg}
+	env := &cli.Env{IO: tio, Getenv: w.getenv, Dir: w.dir, Client: s.connect}
+	root := rootCommand(env, cfg, s)
+	root.SetArgs(w.args)
+	root.SetIn(w.stdin)
+	root.SetOut(w.stdout)
+	root.SetErr(w.stderr)
+	err := checkUsage(root, w.args)
+	if err == nil {
+		err = root.ExecuteContext(ctx)
+	}
+	if cerr := s.close(ctx); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		return 0
+	}
+	tio.Errorln(err)
+	return slipway.AsError(err).Code.ExitCode()
+}
+
+// rootCommand is `slipway` itself.
+func rootCommand(env *cli.Env, cfg *config.Config, s *session) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "slipway",
+		Short: "Take a model from your computer to production, and keep it healthy there",
+		Example: `  slipway init                     a first project that runs at once
+  slipway run                      data -> pipeline -> gates -> registry
+  slipway up                       interface, API and inference on this machine
+  slipway serve model.txt          answer requests with a model file
+  slipway data add flights/        keep versions of a folder`,
+		Version:       version,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.PersistentFlags().BoolVar(&env.IO.JSON, "json", false, "print JSON for programs")
+	root.PersistentFlags().BoolVarP(&env.IO.Quiet, "quiet", "q", false, "no progress, only results")
+	root.PersistentFlags().StringVar(&env.ProjectFlag, "project", "", "project to work in (default: the nearest slipway.yaml's)")
+	root.PersistentFlags().StringVarP(&env.Dir, "directory", "C", env.Dir, "work as if started in this folder")
+	root.PersistentPreRunE = func(*cobra.Command, []string) error {
+		dir, err := filepath.Abs(env.Dir)
+		env.Dir = dir
+		return err
+	}
+	root.AddCommand(commands(env)...)
+	root.AddCommand(upCommand(env, cfg, s), configCommand(env, cfg))
+	return root
+}
+
+func buildVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "dev"
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+			return "dev-" + s.Value[:12]
+		}
+	}
+	return "dev"
+}
+
+// checkUsage gives every complaint about flags, arguments and command names the
+// code invalid; cobra's own carry none.
+func checkUsage(root *cobra.Command, args []string) error {
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return misused(cmd, err) })
+	eachCommand(root, func(cmd *cobra.Command) {
+		check := cmd.Args
+		if check == nil {
+			return
+		}
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return misused(cmd, err)
+			}
+			return nil
+		}
+	})
+	if _, _, err := root.Find(args); err != nil {
+		return misused(root, err)
+	}
+	return nil
+}
+
+func misused(cmd *cobra.Command, err error) error {
+	var coded *slipway.Error
+	if errors.As(err, &coded) {
+		return err
+	}
+	return slipway.Errorf(slipway.Invalid, "%s", strings.TrimSpace(err.Error())).
+		WithHint("`%s --help` shows how it is used", cmd.CommandPath())
+}
+
+func eachCommand(cmd *cobra.Command, visit func(*cobra.Command)) {
+	visit(cmd)
+	for _, c := range cmd.Commands() {
+		eachCommand(c, visit)
+	}
+}
