@@ -21,8 +21,8 @@ type Dataset struct {
 	Header *bool `json:"header,omitempty"`
 	// Columns names the columns of a CSV file that has no header, in order.
 	Columns []string `json:"columns,omitempty"`
-	// Null lists the texts that mean a missing value in a CSV file, such as "?" or NA, besides an empty field.
-	Null Names `json:"null,omitempty"`
+	// Missing lists the texts that mean a missing value in a CSV file, such as "?" or NA, besides an empty field.
+	Missing Names `json:"missing,omitempty"`
 }
 
 // EventTime says when a row happened. At most one of its fields is set.

@@ -7,7 +7,19 @@
 package project
 
 import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
 	"time"
+
+	"github.com/goccy/go-yaml/ast"
+
+	"github.com/slipway-ml/slipway"
 )
 
 // FileName is the name under which a project's file is looked for.
@@ -53,24 +65,101 @@ func (p *Project) Location() *time.Location {
 	return p.location
 }
 
-// Environment is the Python environment of the project's steps and models.
-type Environment struct {
-	// Python is the interpreter's version, as a PEP 440 specifier such as ">=3.10". Any version will do when left out.
-	Python string `json:"python,omitempty"`
-	// Requirements is the path of a pip requirements file, whose packages are locked and installed before the first step.
-	Requirements string `json:"requirements,omitempty"`
+func (p *Project) setDefaults() { p.Timezone = "UTC" }
+
+// Find walks up from a folder to the nearest slipway.yaml and returns its
+// path. It fails with NotFound.
+func Find(dir string) (string, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fmt.Errorf("find %s: %w", FileName, err)
+	}
+	for at := abs; ; at = filepath.Dir(at) {
+		path := filepath.Join(at, FileName)
+		info, err := os.Stat(path)
+		if err == nil && info.Mode().IsRegular() {
+			return path, nil
+		}
+		if at == filepath.Dir(at) {
+			return "", slipway.Errorf(slipway.NotFound, "no %s in %s or above it", FileName, abs).
+				WithHint("slipway init writes one")
+		}
+	}
 }
 
-// Model is the model that the pipeline makes.
-type Model struct {
-	// Name of the model in the registry: letters, digits, - and _.
-	Name string `json:"name" jsonschema:"required"`
-	// From is the output that holds the model, as step.output, such as train.model.
-	From OutputRef `json:"from" jsonschema:"required"`
-	// Task is what the model predicts: binary (the probability of one of two classes), multiclass (a probability for each class) or regression (a number).
-	Task string `json:"task" jsonschema:"required,enum=binary,enum=multiclass,enum=regression"`
-	// Target is the column that the model predicts. Needed by gates.
-	Target string `json:"target,omitempty"`
-	// Flavor is how the model is loaded: lightgbm, xgboost, sklearn (a pickle) or pyfunc (an MLflow folder). Found out from the file when left out.
-	Flavor string `json:"flavor,omitempty" jsonschema:"enum=lightgbm,enum=xgboost,enum=sklearn,enum=pyfunc"`
+// Load reads and checks a file. It fails with NotFound when there is none, and
+// like Parse.
+func Load(path string) (*Project, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("load %s: %w", path, err)
+	}
+	info, err := os.Stat(abs)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, slipway.Errorf(slipway.NotFound, "%s does not exist", path).WithHint("slipway init writes one")
+	case err != nil:
+		return nil, slipway.Errorf(slipway.Invalid, "%s cannot be read: %s", path, err)
+	case !info.Mode().IsRegular():
+		return nil, slipway.Errorf(slipway.Invalid, "%s is not a file", path)
+	case info.Size() > maxBytes:
+		return nil, tooLarge(path)
+	}
+	source, err := os.ReadFile(abs)
+	if err != nil {
+		return nil, slipway.Errorf(slipway.Invalid, "%s cannot be read: %s", path, err)
+	}
+	return Parse(abs, source)
+}
+
+func tooLarge(path string) error {
+	return slipway.Errorf(slipway.Invalid, "%s is larger than 1 MB", path)
+}
+
+// Parse reads and checks the bytes of a file. The path is used in messages and
+// gives the folder; the file itself is not opened. Mistakes come back as an
+// *Error, which carries the code Invalid.
+func Parse(path string, source []byte) (*Project, error) {
+	if len(source) > maxBytes {
+		return nil, tooLarge(path)
+	}
+	d := &decoder{file: path, lines: lines(source), anchor: map[string]ast.Node{}, position: map[string]Position{}}
+	if at, ok := notText(source); ok {
+		d.faultAt(at, "", "save it as UTF-8", "the file is not text in UTF-8")
+		return nil, d.failed()
+	}
+	p := &Project{Dir: filepath.Dir(path), Path: path, Source: source, position: d.position}
+	p.setDefaults()
+	if root := d.document(bytes.TrimPrefix(source, []byte("\ufeff"))); root != nil {
+		d.structure("", root, reflect.ValueOf(p).Elem())
+	}
+	// A file whose parts cannot be read is not judged as a whole: what is
+	// missing only because it was not understood would be told as a mistake.
+	if err := d.failed(); err != nil {
+		return nil, err
+	}
+	(&checker{decoder: d, project: p}).run()
+	if err := d.failed(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// defaultName makes a project's name of its folder's name.
+func defaultName(dir string) string {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		abs = dir
+	}
+	keep := func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' {
+			return r
+		}
+		return '-'
+	}
+	name := strings.Trim(strings.Map(keep, filepath.Base(abs)), "-_")
+	if name == "" {
+		return "project"
+	}
+	return name[:min(len(name), 64)]
 }

@@ -9,7 +9,7 @@ type Retrain struct {
 	// Window is the rows to train on: expanding (everything so far), {last: 90d}, or fixed (the windows written in the steps' in). Defaults to expanding.
 	Window TrainWindow `json:"window"`
 	// Start is what training starts from: cold, from nothing. Defaults to cold.
-	Start string `json:"start" jsonschema:"enum=cold"`
+	Start string `json:"start" jsonschema:"enum=cold" later:"warm,online"`
 }
 
 // Trigger is one reason to retrain. Exactly one field is set.
