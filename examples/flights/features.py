@@ -123,8 +123,8 @@ def requests(flights: pd.DataFrame) -> pd.DataFrame:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("feed", type=pathlib.Path, help="folder with the CSV files of the feed")
-    parser.add_argument("--from", dest="begin", default="2013-01-01", help="first day in New York (default: %(default)s)")
-    parser.add_argument("--to", dest="end", default="2014-01-01", help="day after the last one (default: %(default)s)")
+    parser.add_argument("--from", dest="begin", default="2013-01-01", help="first day, New York (default: %(default)s)")
+    parser.add_argument("--to", dest="end", default="2014-01-01", help="day after the last (default: %(default)s)")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("requests.parquet"))
     args = parser.parse_args()
 
