@@ -73,8 +73,8 @@ func Merge(file slipway.Signature, registered *slipway.Signature) (slipway.Signa
 	return out, nil
 }
 
-// Check refuses a frame whose columns do not all have Rows values, or whose
-// names are empty or there twice.
+// Check refuses a frame whose columns have no name or do not all have Rows
+// values.
 func Check(in *slipway.Frame) error {
 	if in == nil || in.Rows < 0 {
 		return slipway.Errorf(slipway.Invalid, "there are no rows")
@@ -94,9 +94,18 @@ func Check(in *slipway.Frame) error {
 		if n != in.Rows {
 			return slipway.Errorf(slipway.Invalid, "column %q has %d values for %d rows", s.Name, n, in.Rows)
 		}
-		if f := in.Column(s.Name); f != s {
-			return slipway.Errorf(slipway.Invalid, "column %q is there twice", s.Name)
+	}
+	return nil
+}
+
+// Unique refuses a frame that has a name twice; Bind does so by itself.
+func Unique(in *slipway.Frame) error {
+	seen := make(map[string]bool, len(in.Series))
+	for i := range in.Series {
+		if seen[in.Series[i].Name] {
+			return slipway.Errorf(slipway.Invalid, "column %q is there twice", in.Series[i].Name)
 		}
+		seen[in.Series[i].Name] = true
 	}
 	return nil
 }
@@ -124,6 +133,9 @@ func Bind(at []int, input slipway.Schema, in *slipway.Frame) ([]int, error) {
 	if len(in.Series) == len(input) {
 		return at, nil
 	}
+	if err := Unique(in); err != nil {
+		return at, err
+	}
 	for i := range in.Series {
 		if input.Index(in.Series[i].Name) < 0 {
 			return at, slipway.Errorf(slipway.Invalid, "the model does not take column %q", in.Series[i].Name).
@@ -143,10 +155,7 @@ func fits(c *slipway.Column, s *slipway.Series) error {
 	}
 	if c.Type == slipway.Int && s.Type != slipway.Int {
 		for i, v := range s.Float {
-			if v != math.Trunc(v) { // false for NaN's sake only below
-				if math.IsNaN(v) {
-					continue
-				}
+			if v != math.Trunc(v) && !math.IsNaN(v) {
 				return slipway.Errorf(slipway.Invalid, "column %q takes whole numbers, and row %d has %v", c.Name, i+1, v)
 			}
 		}
