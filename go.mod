@@ -47,3 +47,4 @@ require (
 	go.yaml.in/yaml/v4 v4.0.0-rc.2 // indirect
 	golang.org/x/text v0.14.0 // indirect
 )
+require github.com/google/go-cmp v0.7.0 // indirect
