@@ -28,7 +28,7 @@ func (t table) margins() (truth, predicted []float64, all float64) {
 func confused(value func(t table) float64) sum {
 	return sum{
 		width: func(s *Scored) int { return s.classes() * s.classes() },
-		add: func(s *Scored, i int, w, _ float64, acc []float64) {
+		add: func(s *Scored, i int, w float64, _ center, acc []float64) {
 			acc[int(s.Y[i])*s.classes()+s.label(i)] += w
 		},
 		value: func(s *Scored, acc []float64) float64 { return value(table{s.classes(), acc}) },

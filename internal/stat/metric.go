@@ -156,18 +156,21 @@ func reweighted(of func(Scored) float64) func(Scored, []int, int) evaluator {
 // which add contributes a row, and value makes the metric of them.
 type sum struct {
 	width func(s *Scored) int
-	// about is a constant that add may subtract to keep digits; nil means 0.
-	about func(s *Scored) float64
-	add   func(s *Scored, i int, w, about float64, acc []float64)
+	// about finds constants that add may subtract to keep digits; nil means 0.
+	about func(s *Scored) center
+	add   func(s *Scored, i int, w float64, c center, acc []float64)
 	value func(s *Scored, acc []float64) float64
 }
+
+// center is the mean truth and the mean error of the rows.
+type center struct{ truth, error float64 }
 
 // summed makes a metric of sums. By block it keeps the sums of each block, so
 // that leaving out or resampling blocks never reads a row again.
 func summed(m Metric, a sum) Metric {
-	about := func(s *Scored) float64 {
+	about := func(s *Scored) center {
 		if a.about == nil {
-			return 0
+			return center{}
 		}
 		return a.about(s)
 	}

@@ -10,7 +10,7 @@ const epsilon = 2.220446049250313e-16
 // [ε, 1−ε].
 var logLoss = sum{
 	width: func(*Scored) int { return 2 },
-	add: func(s *Scored, i int, w, _ float64, acc []float64) {
+	add: func(s *Scored, i int, w float64, _ center, acc []float64) {
 		var p float64
 		switch {
 		case s.matrix():
@@ -37,7 +37,7 @@ const eceBins = 15
 // Cooper and Hauskrecht 2015).
 var ece = sum{
 	width: func(*Scored) int { return 3 * eceBins },
-	add: func(s *Scored, i int, w, _ float64, acc []float64) {
+	add: func(s *Scored, i int, w float64, _ center, acc []float64) {
 		b := min(int(s.P[i]*eceBins), eceBins-1)
 		acc[3*b] += w
 		acc[3*b+1] += w * s.P[i]

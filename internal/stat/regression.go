@@ -6,7 +6,7 @@ import "math"
 func meanOf(loss func(y, p float64) float64, after func(float64) float64) sum {
 	return sum{
 		width: func(*Scored) int { return 2 },
-		add: func(s *Scored, i int, w, _ float64, acc []float64) {
+		add: func(s *Scored, i int, w float64, _ center, acc []float64) {
 			acc[0] += w * loss(s.Y[i], s.P[i])
 			acc[1] += w
 		},
@@ -31,24 +31,25 @@ func squaredLog(y, p float64) float64 {
 	return d * d
 }
 
-// meanTruth is the weighted mean of Y, about which r2 and explained variance
-// sum, so that no digits are lost to a large mean.
-func meanTruth(s *Scored) float64 {
-	var total, all float64
+// meansOf finds the weighted means of truth and error, about which r2 and
+// explained variance sum, so that no digits are lost to a large mean.
+func meansOf(s *Scored) center {
+	var truth, error, all float64
 	for i, y := range s.Y {
-		total += s.weight(i) * y
+		truth += s.weight(i) * y
+		error += s.weight(i) * (y - s.P[i])
 		all += s.weight(i)
 	}
-	return ratio(total, all)
+	return center{ratio(truth, all), ratio(error, all)}
 }
 
 // r2 is 1 − Σ(y−p)²/Σ(y−ȳ)². Of a constant truth it is 1 when the prediction is
 // perfect and 0 otherwise; of fewer than two rows it is NaN.
 var r2 = sum{
 	width: func(*Scored) int { return 4 },
-	about: meanTruth,
-	add: func(s *Scored, i int, w, about float64, acc []float64) {
-		y := s.Y[i] - about
+	about: meansOf,
+	add: func(s *Scored, i int, w float64, c center, acc []float64) {
+		y := s.Y[i] - c.truth
 		acc[0] += w
 		acc[1] += w * y
 		acc[2] += w * y * y
@@ -65,9 +66,9 @@ var r2 = sum{
 // explainedVariance is 1 − Var(y−p)/Var(y), with the edge rules of r2.
 var explainedVariance = sum{
 	width: func(*Scored) int { return 5 },
-	about: meanTruth,
-	add: func(s *Scored, i int, w, about float64, acc []float64) {
-		y, e := s.Y[i]-about, s.Y[i]-s.P[i]
+	about: meansOf,
+	add: func(s *Scored, i int, w float64, c center, acc []float64) {
+		y, e := s.Y[i]-c.truth, s.Y[i]-s.P[i]-c.error
 		acc[0] += w
 		acc[1] += w * y
 		acc[2] += w * y * y

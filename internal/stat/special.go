@@ -40,14 +40,15 @@ func gammaScale(a, x float64) float64 {
 	// Stirling: Γ(a) = √(2π/a) (a/e)^a e^{δ(a)}, and with u = (x−a)/a the rest
 	// is exp(a(log(1+u) − u)).
 	u := (x - a) / a
-	return math.Sqrt(a/(2*math.Pi)) * math.Exp(a*log1pMinus(u)-stirling(a))
+	rest := math.Log(x/a) - u
+	if math.Abs(u) < 0.1 {
+		rest = log1pMinus(u)
+	}
+	return math.Sqrt(a/(2*math.Pi)) * math.Exp(a*rest-stirling(a))
 }
 
-// log1pMinus is log(1+u) − u, by its series near 0.
+// log1pMinus is log(1+u) − u by its series, for |u| < 0.1.
 func log1pMinus(u float64) float64 {
-	if math.Abs(u) > 0.1 {
-		return math.Log1p(u) - u
-	}
 	term, total := -u*u, -u*u/2
 	for k := 3.0; k < 60; k++ {
 		term *= -u
@@ -149,13 +150,23 @@ func ChiSquareTail(x, df float64) float64 { return GammaQ(df/2, x/2) }
 // NormalCDF is P(Z ≤ z) of the standard normal.
 func NormalCDF(z float64) float64 { return math.Erfc(-z/math.Sqrt2) / 2 }
 
-// NormalQuantile is the z with NormalCDF(z) = p.
+// NormalQuantile is the z with NormalCDF(z) = p, by Newton's method on the
+// logarithm of the tail, which is nearly a parabola and so converges from afar.
 func NormalQuantile(p float64) float64 {
-	z := -math.Sqrt2 * math.Erfcinv(2*p)
-	if p > 0 && p < 1 && !math.IsInf(z, 0) {
-		// One step of Halley's method takes the library's digits to the last.
-		e := (NormalCDF(z) - p) * math.Sqrt(2*math.Pi) * math.Exp(z*z/2)
-		z -= e / (1 + z*e/2)
+	switch {
+	case !(p > 0 && p < 1):
+		return -math.Sqrt2 * math.Erfcinv(2*p) // ±Inf at 1 and 0, NaN outside
+	case p > 0.5:
+		return -NormalQuantile(1 - p)
+	}
+	z := -math.Sqrt(-2 * math.Log(2*p))
+	for range 50 {
+		tail := NormalCDF(z)
+		step := (math.Log(tail) - math.Log(p)) * tail * math.Sqrt(2*math.Pi) * math.Exp(z*z/2)
+		z -= step
+		if math.Abs(step) <= 1e-15*math.Abs(z) {
+			break
+		}
 	}
 	return z
 }
@@ -170,7 +181,7 @@ func StudentTail(t, df float64) float64 {
 		return (1 - math.Copysign(1, t)) / 2
 	}
 	tail := BetaI(df/2, 0.5, df/(df+t*t)) / 2
-	if t*t < df*1e-6 {
+	if t*t < 1 {
 		tail = (1 - BetaI(0.5, df/2, t*t/(df+t*t))) / 2
 	}
 	if t < 0 {
