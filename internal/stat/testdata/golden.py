@@ -197,7 +197,7 @@ def special_cases():
     add("NormalCDF", stats.norm.cdf, [(z,) for z in (-37, -8, -3, -1.96, -0.1, 0, 0.5, 1.96, 6)])
     add("NormalQuantile", stats.norm.ppf, [(p,) for p in (1e-200, 1e-12, 0.001, 0.025, 0.4, 0.5, 0.6, 0.975, 0.9999999)])
     df = [1, 2, 2.5, 5, 11, 30, 199, 5000]
-    add("StudentTail", stats.t.sf, [(t, d) for d in df for t in (-4, -1, -1e-5, 0, 1e-9, 1e-3, 0.5, 1.96, 3, 8, 40)])
+    add("StudentTail", stats.t.sf, [(t, d) for d in df for t in (-4, -1, -1e-5, 0, 1e-5, 1e-3, 0.5, 1.96, 3, 8, 40)])
     add("StudentQuantile", stats.t.ppf, [(p, d) for d in df for p in (0.001, 0.025, 0.4, 0.5, 0.75, 0.975, 0.9999, 1 - 1e-9)])
     add("ChiSquareTail", stats.chi2.sf, [(x, d) for d in (1, 3, 20, 255, 2000) for x in (0, 0.5, 3.84, 19, 300, 2100)])
     add("KolmogorovTail", special.kolmogorov, [(x,) for x in (0, 0.05, 0.2, 0.5, 0.9, 1, 1.0001, 1.36, 2, 4, 9)])
