@@ -56,17 +56,21 @@ func bin(edges []float64, v float64) int {
 	base, n := 0, len(inner)
 	for n > 1 {
 		half := n / 2
-		step := 0
-		if inner[base+half-1] <= v {
-			step = half
-		}
-		base += step
+		base += half & -atMost(inner[base+half-1], v)
 		n -= half
 	}
-	if n == 1 && inner[base] <= v {
-		base++
+	if n == 1 {
+		base += atMost(inner[base], v)
 	}
 	return base
+}
+
+// atMost is 1 when a ≤ b and 0 otherwise, which compiles to no jump.
+func atMost(a, b float64) int {
+	if a <= b {
+		return 1
+	}
+	return 0
 }
 
 // AddNull counts n absent values.
