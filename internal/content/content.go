@@ -79,6 +79,7 @@ type Store struct {
 	making    [256]chan struct{} // one whole file a first byte is made at a time
 	cacheUsed atomic.Int64       // bytes in files/, or unknownUsage
 	evicting  sync.Mutex
+	noClone   sync.Map // devices that cannot clone files
 }
 
 const unknownUsage = -1

@@ -164,4 +164,3 @@ func (x *index) find(k key) (entry, bool) {
 	}
 	return entry{}, false
 }
-

@@ -129,7 +129,7 @@ func (s *Store) makeAt(ctx context.Context, d slipway.Digest, folder *os.File, t
 	if err != nil {
 		return err
 	}
-	if done, err := cloneAt(path, folder, temp, d, mode); done || err != nil {
+	if done, err := s.cloneAt(path, folder, temp, d, mode); done || err != nil {
 		return err
 	}
 	if unix.Linkat(unix.AT_FDCWD, path, int(folder.Fd()), temp, 0) == nil {
@@ -147,7 +147,7 @@ func (s *Store) copyAt(ctx context.Context, d slipway.Digest, folder *os.File, t
 		return err
 	}
 	if path != "" {
-		if done, err := cloneAt(path, folder, temp, d, mode); done || err != nil {
+		if done, err := s.cloneAt(path, folder, temp, d, mode); done || err != nil {
 			return err
 		}
 	}
@@ -164,11 +164,20 @@ func (s *Store) copyAt(ctx context.Context, d slipway.Digest, folder *os.File, t
 	if _, err := io.Copy(f, withContext(ctx, src)); err != nil {
 		return err
 	}
-	return finishLink(f, d, src.Size(), mode)
+	return finishLink(f, d, src.Size())
 }
 
-// cloneAt shares the blocks of the whole file at path, if the file system can.
-func cloneAt(path string, folder *os.File, temp string, d slipway.Digest, mode Mode) (bool, error) {
+// cloneAt shares the blocks of the whole file at path. It says false where the
+// file system cannot, and remembers that, since trying costs as much as a copy
+// of a small file.
+func (s *Store) cloneAt(path string, folder *os.File, temp string, d slipway.Digest, mode Mode) (bool, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(folder.Fd()), &st); err != nil {
+		return false, err
+	}
+	if _, cannot := s.noClone.Load(st.Dev); cannot {
+		return false, nil
+	}
 	src, err := os.Open(path)
 	if err != nil {
 		return false, err
@@ -184,9 +193,10 @@ func cloneAt(path string, folder *os.File, temp string, d slipway.Digest, mode M
 	}
 	defer f.Close()
 	if cloneFile(f, src) != nil {
+		s.noClone.Store(st.Dev, true)
 		return false, unix.Unlinkat(int(folder.Fd()), temp, 0)
 	}
-	return true, finishLink(f, d, info.Size(), mode)
+	return true, finishLink(f, d, info.Size())
 }
 
 func createAt(folder *os.File, name string, mode Mode) (*os.File, error) {
@@ -200,7 +210,7 @@ func createAt(folder *os.File, name string, mode Mode) (*os.File, error) {
 
 // finishLink gives a copy the time that a hard link has, so that Stamped works
 // for both.
-func finishLink(f *os.File, d slipway.Digest, size int64, mode Mode) error {
+func finishLink(f *os.File, d slipway.Digest, size int64) error {
 	at := []unix.Timeval{unix.NsecToTimeval(time.Now().UnixNano()), unix.NsecToTimeval(stamp(d, size).UnixNano())}
 	return unix.Futimes(int(f.Fd()), at)
 }

@@ -29,7 +29,7 @@ type pack struct {
 
 	sync    groupSync
 	own     atomic.Pointer[ownFile] // set while this process appends to the pack
-	touched atomic.Int64 // when this process last marked the pack as used, Unix seconds
+	touched atomic.Int64            // when this process last marked the pack as used, Unix seconds
 
 	fileMu sync.Mutex
 	file   *os.File // for reading, opened when first needed
