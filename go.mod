@@ -40,3 +40,4 @@ require (
 	modernc.org/memory v1.11.0 // indirect
 	modernc.org/sqlite v1.37.1 // indirect
 )
+require golang.org/x/sys v0.49.0 // indirect
