@@ -140,8 +140,11 @@ func (p *postgres) lock(tx *Tx, name string) error {
 func (p *postgres) attempt(ctx context.Context, o pgx.TxOptions, fn func(*Tx) error) (*Tx, error) {
 	raw, err := p.pool.BeginTx(ctx, o)
 	if err != nil {
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return nil, ctx.Err()
+		case p.db.closed.Load():
+			return nil, errClosed
 		}
 		return nil, postgresFailure(err).fault("BEGIN", err)
 	}

@@ -94,7 +94,7 @@ func openConn(path string, write bool) (*sqliteConn, error) {
 	}
 	conn, err := sqlite.OpenConn(path, mode)
 	if err != nil {
-		return nil, sqliteFailure(err).fault("open "+path, err)
+		return nil, openFault(path, err)
 	}
 	conn.SetBusyTimeout(busyTimeout)
 	c := &sqliteConn{conn: conn, cache: map[string]*sqlite.Stmt{}}
@@ -108,7 +108,7 @@ func openConn(path string, write bool) (*sqliteConn, error) {
 func (c *sqliteConn) setUp(path string, write bool) error {
 	id, err := c.number("PRAGMA application_id")
 	if err != nil {
-		return sqliteFailure(err).fault("open "+path, err)
+		return openFault(path, err)
 	}
 	if id != applicationID {
 		tables, err := c.number("SELECT count(*) FROM sqlite_master")
@@ -137,6 +137,17 @@ func (c *sqliteConn) setUp(path string, write bool) error {
 		}
 	}
 	return nil
+}
+
+// openFault is the error of a file that cannot be opened.
+func openFault(path string, err error) error {
+	switch sqlite.ErrCode(err).ToPrimary() {
+	case sqlite.ResultNotADB:
+		return fmt.Errorf("%w: %w", slipway.Errorf(slipway.Invalid, "%s is not a database of Slipway", path), err)
+	case sqlite.ResultCantOpen, sqlite.ResultPerm, sqlite.ResultAuth:
+		return fmt.Errorf("%w: %w", slipway.Errorf(slipway.Invalid, "cannot open the database %s", path), err)
+	}
+	return sqliteFailure(err).fault("open "+path, err)
 }
 
 // number runs a statement once and returns the integer in its first column, or

@@ -49,6 +49,8 @@ func (e *sqliteDB) read(ctx context.Context, fn func(*Tx) error) error {
 	case e.slots <- struct{}{}:
 	case <-ctx.Done():
 		return ctx.Err()
+	case <-e.db.signal.gone:
+		return errClosed
 	}
 	defer func() { <-e.slots }()
 	if e.db.closed.Load() {
