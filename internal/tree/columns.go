@@ -229,6 +229,9 @@ func fillRow[T float32 | float64](c *columns, x []float64, v []T, lines []uint32
 	for i := 1; i < len(list); i++ {
 		k := list[i]
 		y := T(x[k.feature])
+		if c.float32 {
+			y = T(float32(y))
+		}
 		switch k.view {
 		case viewNaNLeft:
 		case viewNaNRight:

@@ -107,7 +107,7 @@ func (s *slot) explain(w *worker, err error) error {
 	switch {
 	case errors.As(err, &r) && r.Exception == "MemoryError":
 		return failure(slipway.Errorf(slipway.Unavailable, "the model ran out of memory").WithHint("send fewer rows, or raise the model's memory limit"))
-	case errors.As(err, &r) && (r.Exception == "ValueError" || r.Exception == "TypeError"):
+	case errors.As(err, &r) && r.Refused:
 		return failure(slipway.Errorf(slipway.Invalid, "the model refused the rows: %s", r.Error()))
 	case errors.As(err, &r) && r.Exception == "":
 		return failure(slipway.Errorf(slipway.Internal, "%s", r.Message))

@@ -63,7 +63,8 @@ type about struct {
 type raised struct {
 	Exception string `json:"exception"` // "" when the worker itself found the model wanting
 	Message   string `json:"message"`
-	Module    string `json:"module"` // the module that could not be imported
+	Refused   bool   `json:"refused"` // the kind of exception by which libraries call values wrong
+	Module    string `json:"module"`  // the module that could not be imported
 	Traceback string `json:"traceback"`
 }
 

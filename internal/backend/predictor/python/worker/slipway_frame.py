@@ -117,14 +117,17 @@ class Rows:
 
     def numbers(self, kind, at):
         values = struct.unpack_from("<%dd" % self.count, self.body, at)
-        make = {
-            "int": int,
-            "bool": bool,
-            "time": lambda v: EPOCH + datetime.timedelta(microseconds=v),
-            "date": lambda v: (EPOCH + datetime.timedelta(microseconds=v)).date(),
-        }.get(kind, float)
+        make = PLAIN.get(kind)
+        if make is None:
+            return [None if v != v else v for v in values]
         return [None if v != v else make(v) for v in values]
 
+
+def instant(v):
+    return EPOCH + datetime.timedelta(microseconds=v)
+
+
+PLAIN = {"int": int, "bool": bool, "time": instant, "date": lambda v: instant(v).date()}
 
 heads = {}
 

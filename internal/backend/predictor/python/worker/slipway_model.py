@@ -86,8 +86,8 @@ class Model:
         """What the server hears when the model is ready."""
         return {
             "task": self.task,
-            "input": self.input,
-            "classes": self.classes,
+            "input": self.input or None,
+            "classes": self.classes or None,
             "python": sys.version.split()[0],
         }
 

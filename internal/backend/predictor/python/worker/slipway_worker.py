@@ -83,6 +83,7 @@ def describe(error):
         {
             "exception": "" if isinstance(error, slipway_model.Wrong) else type(error).__name__,
             "message": str(error),
+            "refused": isinstance(error, (ValueError, TypeError)) or type(error).__name__ == "MlflowException",
             "module": getattr(error, "name", None) if isinstance(error, ImportError) else None,
             "traceback": "".join(text)[-8000:],
         }

@@ -1,0 +1,232 @@
+package tree
+
+import (
+	"math/bits"
+	"sync"
+
+	"github.com/slipway-ml/slipway"
+)
+
+// Explainer computes exact path-dependent SHAP values: the Shapley values of the
+// game in which a feature that is out of the coalition is averaged over the
+// training rows' cover (Lundberg et al. 2020, "From local explanations to global
+// understanding with explainable AI for trees"). They equal pred_contrib of
+// LightGBM and pred_contribs of XGBoost.
+//
+// The work is done ahead. A tree is cut into small subtrees, chunks. All that a
+// chunk adds to the SHAP values of a row is decided by at most eight yes-or-no
+// answers: for each feature on the path to the chunk, whether the row satisfies
+// the path's conditions on it; for each split in the chunk, which way the row
+// goes. So every chunk has a table of at most 256 answers' worth of
+// contributions, and explaining is looking up. Leaves under more than eight
+// distinct features are left to quadrature (deep.go). The idea of tables by
+// decision pattern is that of WOODELF (Nadel and Wettenstein 2025); that whole
+// subtrees share one table makes it three times smaller and faster.
+//
+// An Explainer is safe for concurrent use and allocates nothing per call once
+// it is warm.
+type Explainer struct {
+	e       *Ensemble
+	answers *answers
+	chunks  []chunk
+	literal []uint32  // the answers that chunks are decided by; see chunk
+	feature []int32   // the features that chunks contribute to
+	table   []float32 // the contributions
+	deep    []deepTree
+	rule    []rule    // quadrature rules by number of points
+	base    []float64 // by output: what a prediction is before any feature is known
+	few     sync.Pool // of *workspace[uint8], eight rows
+	many    sync.Pool // of *workspace[uint64], 64 rows
+}
+
+// chunk is a subtree with a table.
+type chunk struct {
+	literal uint32 // its place in Explainer.literal: for each bit a count, then so many literals to AND
+	feature uint32 // its place in Explainer.feature
+	table   uint32 // its place in Explainer.table: count values for each pattern of bits
+	bits    uint8
+	count   uint8 // how many features it contributes to
+	output  uint16
+}
+
+const (
+	chunkBits = 8
+	// maxTable bounds the tables (here 256 MB); trees beyond it are explained by
+	// quadrature, slower but in little memory.
+	maxTable = 64 << 20
+)
+
+// NewExplainer prepares e for explanation. It is an Invalid error where the
+// file does not tell how many training rows came through each node.
+func NewExplainer(e *Ensemble) (*Explainer, error) {
+	for i := range e.Trees {
+		if n := e.Trees[i].Nodes; len(n) > 1 && n[0].Cover <= 0 {
+			return nil, slipway.Errorf(slipway.Invalid, "the model cannot be explained: tree %d has no cover (how many training rows came through each node)", i).
+				WithHint("Save the model with the library that trained it; cover is in its own format.")
+		}
+	}
+	x := &Explainer{e: e, answers: newAnswers(e), base: append([]float64(nil), e.Base...)}
+	for i := range e.Trees {
+		x.addTree(i)
+	}
+	x.few.New = func() any { return newWorkspace[uint8](x) }
+	x.many.New = func() any { return newWorkspace[uint64](x) }
+	return x, nil
+}
+
+// Base is, for each output, the value that a row's contributions start from:
+// the mean margin over the training rows' cover.
+func (x *Explainer) Base() []float64 { return append([]float64(nil), x.base...) }
+
+// Explain writes to dst, for each of rows rows and each output, one value per
+// feature and then the base value: rows×Outputs×(Features+1) in all. They are in
+// margin space and add up to Predictor.Margin. x is as for Predict.
+func (x *Explainer) Explain(dst, in []float64, rows int) {
+	width := len(x.e.Features)
+	per := x.e.Outputs * (width + 1)
+	dst, in = dst[:rows*per], in[:rows*width]
+	for rows > 0 {
+		n := min(rows, 64)
+		if n <= 8 {
+			w := x.few.Get().(*workspace[uint8])
+			explainBlock(x, w, dst, in, n)
+			x.few.Put(w)
+		} else {
+			w := x.many.Get().(*workspace[uint64])
+			explainBlock(x, w, dst, in, n)
+			x.many.Put(w)
+		}
+		dst, in, rows = dst[n*per:], in[n*width:], rows-n
+	}
+}
+
+// mask holds one answer for each row of a block.
+type mask interface{ uint8 | uint64 }
+
+// workspace is what one block of rows needs.
+type workspace[M mask] struct {
+	size   int       // rows of a full block
+	rows   []float64 // laid out by columns, row by row
+	lines  []uint32
+	masks  []M       // by answer
+	sorted []float64 // one column, ascending, with the rows it came from
+	order  []uint8
+	phi    []float64 // outputs × features × size
+	stack  *deepStack
+}
+
+func newWorkspace[M mask](x *Explainer) *workspace[M] {
+	size := bits.Len64(uint64(^M(0)))
+	w := &workspace[M]{size: size, masks: make([]M, x.answers.count), sorted: make([]float64, size),
+		order: make([]uint8, size), phi: make([]float64, x.e.Outputs*len(x.e.Features)*size)}
+	if c := x.answers.columns; c != nil {
+		w.rows, w.lines = make([]float64, size*len(c.list)), make([]uint32, size*len(c.list))
+	}
+	w.stack = newDeepStack(x.deep)
+	return w
+}
+
+// explainBlock explains n rows, no more than w holds.
+func explainBlock[M mask](x *Explainer, w *workspace[M], dst, in []float64, n int) {
+	answerBlock(x.answers, w, in, n)
+	clear(w.phi)
+	features := len(x.e.Features)
+	for i := range x.chunks {
+		addChunk(x, w, &x.chunks[i], n)
+	}
+	for i := range x.deep {
+		t := &x.deep[i]
+		for r := range n {
+			deepRow(w.stack, t, x.rule[t.points], w.masks, r, w.phi[t.output*features*w.size+r:], w.size)
+		}
+	}
+	for r := range n {
+		for k, base := range x.base {
+			out := dst[(r*len(x.base)+k)*(features+1):][:features+1]
+			for f := range features {
+				out[f] = w.phi[(k*features+f)*w.size+r]
+			}
+			out[features] = base
+		}
+	}
+}
+
+// addChunk looks up what one chunk contributes to n rows.
+func addChunk[M mask](x *Explainer, w *workspace[M], c *chunk, n int) {
+	var word [8]uint64
+	literal := x.literal[c.literal:]
+	for j := range int(c.bits) & 15 {
+		all := ^M(0)
+		count := literal[0]
+		for _, l := range literal[1:][:count] {
+			all &= w.masks[l>>1] ^ -M(l&1)
+		}
+		word[j&7] = uint64(all)
+		literal = literal[1+count:]
+	}
+	count := uint32(c.count)
+	table := x.table[c.table:][:count<<c.bits]
+	features := x.feature[c.feature:][:count]
+	phi := w.phi[int(c.output)*len(x.e.Features)*w.size:]
+	if w.size == 8 {
+		pattern := transpose8(gather8(&word))
+		for r := range n {
+			row := table[uint32(pattern>>(8*r)&0xff)*count:][:len(features)]
+			for j, f := range features {
+				phi[int(f)*8+r] += float64(row[j])
+			}
+		}
+		return
+	}
+	var at [64]uint16
+	transpose64(&word)
+	for b, x8 := range word {
+		p := transpose8(x8)
+		for r := range 8 {
+			at[8*b+r] = uint16(uint32(p>>(8*r)&0xff) * count)
+		}
+	}
+	for j, f := range features {
+		sum := (*[64]float64)(phi[int(f)*64:])
+		values := table[j:]
+		for r := range sum {
+			sum[r] += float64(values[at[r]])
+		}
+	}
+}
+
+// gather8 puts the low bytes of eight words into one, word 0 lowest.
+func gather8(w *[8]uint64) uint64 {
+	return w[0]&0xff | w[1]&0xff<<8 | w[2]&0xff<<16 | w[3]&0xff<<24 |
+		w[4]&0xff<<32 | w[5]&0xff<<40 | w[6]&0xff<<48 | w[7]&0xff<<56
+}
+
+// transpose8 transposes eight bytes as a matrix of 8×8 bits, by exchanging ever
+// larger quadrants (Warren, "Hacker's Delight", 7-3).
+func transpose8(x uint64) uint64 {
+	t := (x ^ x>>7) & 0x00AA00AA00AA00AA
+	x ^= t ^ t<<7
+	t = (x ^ x>>14) & 0x0000CCCC0000CCCC
+	x ^= t ^ t<<14
+	t = (x ^ x>>28) & 0x00000000F0F0F0F0
+	return x ^ t ^ t<<28
+}
+
+// transpose64 transposes eight words as a matrix of 8×8 bytes: byte j of word i
+// becomes byte i of word j.
+func transpose64(w *[8]uint64) {
+	swap := func(a, b *uint64, shift uint, mask uint64) {
+		t := (*a>>shift ^ *b) & mask
+		*b ^= t
+		*a ^= t << shift
+	}
+	for i := range 4 {
+		swap(&w[i], &w[i+4], 32, 0x00000000FFFFFFFF)
+	}
+	for _, i := range [4]int{0, 1, 4, 5} {
+		swap(&w[i], &w[i+2], 16, 0x0000FFFF0000FFFF)
+	}
+	for i := 0; i < 8; i += 2 {
+		swap(&w[i], &w[i+1], 8, 0x00FF00FF00FF00FF)
+	}
+}
