@@ -58,6 +58,7 @@ func (d Deploy) check(c *checker) {
 	if len(d) > 0 && c.project.Model == nil {
 		c.fault("deploy", "add model: {name, from, task, target}", "deploy releases a model, and the file has none")
 	}
+	circle := false
 	for i := range d {
 		e := &d[i]
 		at := "deploy." + e.Name
@@ -68,7 +69,8 @@ func (d Deploy) check(c *checker) {
 		if e.On != "" && e.From != "" {
 			c.fault(at+".on", "keep one of them", "an environment has on or from, not both")
 		}
-		if d.circular(e) {
+		if !circle && d.circular(e) {
+			circle = true
 			c.fault(at+".from", "", "environments wait for each other: %s comes from itself", e.Name)
 		}
 		if e.Rollout != nil {

@@ -23,6 +23,7 @@ type decoder struct {
 	nodes    int
 	depth    int
 	stopped  bool
+	hidden   map[int]bool // lines that may hold a secret, which no message shows
 }
 
 // unmarshaler is a type with a form of its own in the file, such as a list
@@ -128,7 +129,7 @@ func (d *decoder) absent(path string, n ast.Node, v reflect.Value) bool {
 			return true
 		}
 	}
-	d.fault(n, path, "give it a value or remove the key", "%q has no value", leaf(path))
+	d.faultAt(nearest(d.position, path), path, "give it a value or remove the key", "%q has no value", leaf(path))
 	return true
 }
 
@@ -157,10 +158,14 @@ func (d *decoder) structure(path string, n ast.Node, v reflect.Value) {
 		d.place(join(path, e.key), e)
 		d.decode(join(path, e.key), e.value, v.Field(i), ruleOf(t.Field(i)))
 	}
+	var missing []string
 	for _, key := range keys {
 		if ruleOf(t.Field(known[key])).required && !seen[key] {
-			d.faultAt(nearest(d.position, path), path, "", "%s needs %q", path, key)
+			missing = append(missing, strconv.Quote(key))
 		}
+	}
+	if len(missing) > 0 {
+		d.faultAt(nearest(d.position, path), path, "", "%s needs %s", path, strings.Join(missing, " and "))
 	}
 }
 
@@ -227,6 +232,9 @@ func (d *decoder) text(path string, n ast.Node, into encoding.TextUnmarshaler, t
 	}
 	if err := into.UnmarshalText([]byte(s.Value)); err != nil {
 		e := slipway.AsError(err)
+		if _, ok := into.(*Secret); ok {
+			d.hidden[positionOf(n).Line] = true
+		}
 		d.fault(n, path, e.Hint, "%s", e.Message)
 	}
 }
@@ -258,7 +266,11 @@ func (d *decoder) want(n ast.Node, path, form string) {
 			hint = "remove the quotes"
 		}
 	}
-	d.fault(n, path, hint, "%q wants %s, not %s", leaf(path), form, describe(n))
+	name := strconv.Quote(leaf(path))
+	if path == "" {
+		name = "the file"
+	}
+	d.fault(n, path, hint, "%s wants %s, not %s", name, form, describe(n))
 }
 
 func isScalar(n ast.Node) bool {

@@ -1,6 +1,7 @@
 package project
 
 import (
+	"regexp"
 	"strings"
 	"time"
 
@@ -26,11 +27,15 @@ func (d Duration) String() string {
 	return s
 }
 
+// lengthForm keeps out signs, exponents and NaN, which the parsers below let
+// pass.
+var lengthForm = regexp.MustCompile(`^([0-9]*\.?[0-9]+(w|d|h|m|s|ms|us|µs|ns))+$`)
+
 // ParseDuration reads a length of time that is not negative and shorter than
 // a hundred years. It fails with Invalid.
 func ParseDuration(s string) (Duration, error) {
 	const hint = "write 90d, 2w, 12h, 30m or 15s"
-	if strings.ContainsAny(s, "eEnNiIxXpP_+-") {
+	if !lengthForm.MatchString(s) {
 		return 0, slipway.Errorf(slipway.Invalid, "%q is not a length of time", s).WithHint(hint)
 	}
 	d, err := slipway.ParseDuration(s)

@@ -143,6 +143,11 @@ func (d *decoder) failed() error {
 	slices.SortStableFunc(d.faults, func(a, b Fault) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
+	for i := range d.faults {
+		if d.hidden[d.faults[i].Line] {
+			d.faults[i].Excerpt = ""
+		}
+	}
 	return &Error{d.faults}
 }
 

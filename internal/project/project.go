@@ -123,7 +123,7 @@ func Parse(path string, source []byte) (*Project, error) {
 	if len(source) > maxBytes {
 		return nil, tooLarge(path)
 	}
-	d := &decoder{file: path, lines: lines(source), anchor: map[string]ast.Node{}, position: map[string]Position{}}
+	d := &decoder{file: path, lines: lines(source), anchor: map[string]ast.Node{}, position: map[string]Position{}, hidden: map[int]bool{}}
 	if at, ok := notText(source); ok {
 		d.faultAt(at, "", "save it as UTF-8", "the file is not text in UTF-8")
 		return nil, d.failed()

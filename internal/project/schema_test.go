@@ -21,7 +21,7 @@ var update = flag.Bool("update", false, "write the schema and the reference inst
 const (
 	module     = "github.com/slipway-ml/slipway"
 	address    = "https://" + module + "/slipway.schema.json"
-	duration   = `{"title": "length of time", "type": "string", "pattern": "^[0-9.]+[a-zµ]+([0-9.]+[a-zµ]+)*$", "examples": ["7d", "12h", "30m"]}`
+	duration   = `{"title": "length of time", "type": "string", "pattern": "^([0-9]*\\.?[0-9]+(w|d|h|m|s|ms|us|µs|ns))+$", "examples": ["7d", "12h", "30m"]}`
 	words      = `{"title": "text or list of texts", "oneOf": [{"type": "string", "minLength": 1}, {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1, "uniqueItems": true}]}`
 	nameKeys   = `"propertyNames": {"pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"}`
 	anyObject  = `{"title": "map of names to values", "type": "object"}`

@@ -10,7 +10,7 @@ import (
 func suggest(word string, known []string, what string) string {
 	best, least := "", max(1, len(word)/3)+1
 	for _, k := range known {
-		if d := distance(strings.ToLower(word), strings.ToLower(k)); d < least {
+		if d := distance(strings.ToLower(word), strings.ToLower(k)); d < least && d < len(word) {
 			best, least = k, d
 		}
 	}

@@ -251,7 +251,12 @@ func decodeNamed[T any](d *decoder, path string, n ast.Node, what string, add fu
 	for _, e := range d.mapping(path, n) {
 		at := join(path, e.key)
 		d.position[at] = positionOf(e.at)
-		d.decode(at, e.value, valueOf(add(e.key)), rule{})
+		into := add(e.key)
+		if s, ok := e.value.(*ast.StringNode); ok && what == "steps by name" {
+			d.fault(e.value, at, fmt.Sprintf("write %s: {run: %s}", e.key, short(s.Value)), "step %q wants a map of keys to values, not text", e.key)
+			continue
+		}
+		d.decode(at, e.value, valueOf(into), rule{})
 	}
 }
 
@@ -312,7 +317,11 @@ func (w *TrainWindow) unmarshal(d *decoder, path string, n ast.Node) {
 func (t *Trigger) unmarshal(d *decoder, path string, n ast.Node) {
 	if s, ok := plain(n); ok {
 		if t.Commit = s == "commit"; !t.Commit {
-			d.fault(n, path, suggest(s, triggers, "choose one"), "%q is not a trigger", short(s))
+			hint, known := triggers[s]
+			if !known {
+				hint = suggest(s, []string{"schedule", "drift", "metric", "data", "commit"}, "choose one")
+			}
+			d.fault(n, path, hint, "%q is not a trigger", short(s))
 		}
 		return
 	}
@@ -329,4 +338,10 @@ func (t *Trigger) unmarshal(d *decoder, path string, n ast.Node) {
 	d.decode(path, n, valueOf((*fields)(t)), rule{})
 }
 
-var triggers = []string{"schedule", "drift", "metric", "data", "commit"}
+// triggers is how each trigger is written that is not a word alone.
+var triggers = map[string]string{
+	"schedule": `write {schedule: "0 3 1 * *"}`,
+	"drift":    "write {drift: {features: 1, windows: 1}}",
+	"metric":   `write {metric: {roc_auc: "<0.62"}}`,
+	"data":     "write {data: NAME}",
+}

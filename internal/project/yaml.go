@@ -82,12 +82,22 @@ func (d *decoder) syntax(err error) {
 	at := Position{bad.Token.Position.Line, bad.Token.Position.Column}
 	message, hint := bad.Message, ""
 	switch {
-	case strings.Contains(message, `'\t'`):
+	case strings.Contains(message, "'\t'"):
 		message, hint = "a tab stands where YAML takes only spaces", "indent with spaces"
 	case strings.Contains(message, "mapping value is not allowed"):
 		message, hint = "a second colon in one value", `put text that holds ": " into quotes`
 	case strings.Contains(message, "value is not allowed in this context"):
 		message, hint = "this line is indented like no line above it", "indent the keys of one map alike"
+	case strings.Contains(message, "or ']' must be specified"):
+		message, hint = "this list is not closed here", `write ], or put text that holds brackets into quotes: "flights[2013-01]"`
+	case strings.Contains(message, "or '}' must be specified"):
+		message, hint = "this map is not closed here", "write }, or put text that holds braces into quotes"
+	case strings.Contains(message, "end token '}'"):
+		message, hint = "this map is never closed", "write } at its end"
+	case strings.Contains(message, "end token ']'"):
+		message, hint = "this list is never closed", "write ] at its end"
+	case strings.Contains(message, "end character of"):
+		message, hint = "this quote is never closed", "write the same quote at its end"
 	case strings.Contains(message, "reserved character"):
 		message, hint = fmt.Sprintf("a value cannot start with %q", first(bad.Token.Value)), "put it into quotes"
 	case strings.Contains(message, "directive value"):
