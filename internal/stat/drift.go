@@ -61,7 +61,8 @@ type DriftRule struct {
 	Trail int
 	// Gap is how many blocks on either side of a reference window are left out
 	// of what it is compared with, since neighbours resemble it more than a
-	// later window can; zero means as many as the window has.
+	// later window can; zero means as many as the window has, and at least a
+	// twelfth of the reference.
 	Gap int
 }
 
@@ -191,7 +192,9 @@ func (r DriftRule) judge(f DriftFeature) DriftVerdict {
 	}
 	mean, sd := meanAndDeviation(x)
 	n := independent(x, w.step, w.count)
-	sd *= math.Sqrt(1 + 1/n)
+	// Correlated values spread less about their own mean than the next one
+	// will: by 1−1/n of the variance. Its mean is itself uncertain by 1/n.
+	sd *= math.Sqrt((1 + 1/n) / (1 - 1/n))
 	v.PValue = 1
 	if z := r.scale(v.Value) - mean; z > 0 {
 		v.PValue = StudentTail(z/sd, n-1)

@@ -38,7 +38,7 @@ func (r DriftRule) windows(f DriftFeature) windowed {
 	}
 	gap := r.Gap
 	if gap == 0 {
-		gap = k
+		gap = max(k, len(f.Reference)/12)
 	}
 	first := 0
 	if r.Trail > 0 {
