@@ -47,7 +47,7 @@ def labels(rows: Iterable[Mapping[str, Any]], *, project: str | None = None) -> 
 
 def _row(number: int, row: Mapping[str, Any]) -> dict[str, Any]:
     if unknown := set(row) - set(FIELDS):
-        raise SlipwayError("invalid", f"label {number} has an unknown field {min(unknown)}", "known: " + ", ".join(FIELDS))
+        raise SlipwayError("invalid", f"label {number} has an unknown field {min(unknown)}", f"known: {FIELDS}")
     out = {name: row[name] for name in FIELDS if row.get(name) is not None}
     if "value" not in out:
         raise SlipwayError("invalid", f"label {number} has no value")
