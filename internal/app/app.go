@@ -36,6 +36,7 @@ type world struct {
 // Main runs the process's command line and exits.
 func Main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
 	dir, _ := os.Getwd()
 	home, _ := os.UserHomeDir()
 	code := run(ctx, world{os.Args[1:], os.Getenv, dir, home, os.Stdin, os.Stdout, os.Stderr})
