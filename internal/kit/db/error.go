@@ -1,6 +1,7 @@
 package db
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -8,6 +9,8 @@ import (
 )
 
 var (
+	errReadOnlyTx = errors.New("db: a read transaction cannot write")
+
 	errNoRow  = slipway.Errorf(slipway.NotFound, "not found")
 	errClosed = slipway.Errorf(slipway.Unavailable, "the database is closed")
 	errLost   = slipway.Errorf(slipway.Unavailable, "the database gave up the transaction").WithHint("try again in a moment")

@@ -56,7 +56,7 @@ func (t *Tx) Record(e slipway.Event) error {
 		return err
 	}
 	if !t.writable {
-		return fmt.Errorf("db: a read transaction cannot record an event")
+		return errReadOnlyTx
 	}
 	if e.ID == "" {
 		id, err := uuid.NewV7()

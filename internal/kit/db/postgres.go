@@ -206,7 +206,7 @@ func postgresFailure(err error) failure {
 		return malformed
 	case "53100":
 		return full
-	case "40001", "40P01", "55P03":
+	case "40001", "40P01", "55P03", "57014":
 		return busy
 	case "25006":
 		return away

@@ -3,7 +3,6 @@ package db
 import (
 	"context"
 	"encoding/binary"
-	"fmt"
 	"math"
 
 	"github.com/jackc/pgx/v5"
@@ -19,13 +18,9 @@ type postgresSession struct {
 
 // prepare writes a statement and its arguments in Postgres's manner.
 func (s *postgresSession) prepare(sql string, args []any) (string, []any, error) {
-	bound := make([]any, len(args))
-	for i, a := range args {
-		v, err := valueOf(a)
-		if err != nil {
-			return "", nil, fmt.Errorf("argument %d: %w", i+1, err)
-		}
-		bound[i] = v.any()
+	bound, err := bindRow(args, len(args))
+	if err != nil {
+		return "", nil, err
 	}
 	if text, ok := s.p.rebound.Load(sql); ok {
 		return text.(string), bound, nil

@@ -26,8 +26,10 @@ type writer struct {
 	queue chan *write
 	quit  chan struct{}
 	gone  chan struct{}
-	again []*write // to run alone first
-	chain head     // the end of the event log inside the open transaction
+	again []*write      // to run alone first
+	crowd int           // callers of the last commit
+	price time.Duration // what the last commit took
+	chain head          // the end of the event log inside the open transaction
 }
 
 // write is one caller.
@@ -171,7 +173,11 @@ type batch struct {
 	ended    bool
 }
 
-// next is another caller who waits, or nil when it is time to commit.
+// next is another caller who waits, or nil when it is time to commit. Those
+// whom the last commit answered are often just about to come back: committing
+// without them would make every other batch a small one. So while fewer are
+// here than were last time, the processor is handed on to them, for a quarter
+// of a commit at most.
 func (b *batch) next() *write {
 	for !b.alone && len(b.jobs) < maxBatch && time.Since(b.start) < maxBatchTime {
 		select {
@@ -180,7 +186,10 @@ func (b *batch) next() *write {
 				return j
 			}
 		default:
-			return nil
+			if len(b.jobs) >= b.w.crowd || time.Since(b.start) > b.w.price/4 {
+				return nil
+			}
+			runtime.Gosched()
 		}
 	}
 	return nil
@@ -239,7 +248,9 @@ func (b *batch) commit() error {
 	if b.w.conn.conn.AutocommitEnabled() {
 		return errLost
 	}
+	start := time.Now()
 	err := b.w.control("COMMIT")
+	b.w.crowd, b.w.price = len(b.jobs), time.Since(start)
 	if err != nil && !b.w.conn.conn.AutocommitEnabled() {
 		// The commit's error is what counts; the connection is clean either way.
 		_ = b.w.control("ROLLBACK")

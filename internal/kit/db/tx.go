@@ -66,7 +66,7 @@ func (t *Tx) Exec(sql string, args ...any) (affected int64, err error) {
 		return 0, err
 	}
 	if !t.writable {
-		return 0, errors.New("db: a read transaction cannot write")
+		return 0, errReadOnlyTx
 	}
 	n, err := t.session.exec(t.ctx, sql, args)
 	if err != nil {
