@@ -44,7 +44,11 @@ func (c *sqliteConn) insert(ctx context.Context, table string, columns []string,
 		}
 		args = args[:0]
 		for ; step > 0; step-- {
-			args = append(args, row(i)...)
+			values := row(i)
+			if len(values) != len(columns) {
+				return fmt.Errorf("%d arguments for %d columns", len(values), len(columns))
+			}
+			args = append(args, values...)
 			i++
 		}
 		if err := ctx.Err(); err != nil {

@@ -11,6 +11,7 @@
 //   - While Rows are open, no other statement of the transaction may run.
 //   - Text is UTF-8 without NUL, compares byte by byte, and LIKE minds case.
 //   - Write transactions are serializable, reads see one snapshot.
+//   - LIKE names its escape character: Postgres has one without being asked.
 //   - There are no booleans in SQL: write flag <> 0. Write NULLS FIRST or NULLS
 //     LAST where order matters. A bare SELECT ? needs CAST(? AS BIGINT).
 //

@@ -63,15 +63,17 @@ func (e *sqliteDB) read(ctx context.Context, fn func(*Tx) error) error {
 	defer func() { e.idle <- c }()
 	c.conn.SetInterrupt(ctx.Done())
 	tx := &Tx{db: e.db, ctx: ctx, session: c}
-	if _, err := c.exec(ctx, "BEGIN", nil); err != nil {
-		return c.readFault(ctx, err)
-	}
 	defer func() {
 		tx.closeRows()
 		tx.over = true
 		c.conn.SetInterrupt(nil)
-		c.exec(ctx, "ROLLBACK", nil) // fails only where there is nothing to end
+		if !c.conn.AutocommitEnabled() {
+			_, _ = c.exec(ctx, "ROLLBACK", nil) // nothing was written
+		}
 	}()
+	if _, err := c.exec(ctx, "BEGIN", nil); err != nil {
+		return c.readFault(ctx, c.fault("BEGIN", err))
+	}
 	return c.readFault(ctx, tx.run(fn))
 }
 

@@ -215,19 +215,28 @@ func (b *batch) run(j *write) {
 	}
 	if err := w.control("RELEASE caller"); err != nil {
 		j.err = err
+		b.undo(j)
 		return
 	}
 	w.chain = tx.chain
 	b.recorded += tx.recorded
 }
 
-// undo takes back what one caller did.
+// undo takes back what one caller did. Where even that fails, the whole
+// transaction goes, and the others run again.
 func (b *batch) undo(j *write) {
-	if err := b.w.control("ROLLBACK TO caller"); err != nil && j.err == nil {
+	err := b.w.control("ROLLBACK TO caller")
+	if err == nil {
+		err = b.w.control("RELEASE caller")
+	}
+	if err == nil {
+		return
+	}
+	if j.err == nil {
 		j.err = err
 	}
-	if err := b.w.control("RELEASE caller"); err != nil && j.err == nil {
-		j.err = err
+	if !b.w.conn.conn.AutocommitEnabled() {
+		_ = b.w.control("ROLLBACK")
 	}
 }
 
