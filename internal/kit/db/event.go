@@ -34,22 +34,9 @@ var eventMigration = Migration{"event", []string{
 
 const eventColumns = "id, number, time, project, actor, verb, subject, link, data"
 
-type actorKey struct{}
-
-// WithActor names the principal on whose behalf ctx acts.
-func WithActor(ctx context.Context, name string) context.Context {
-	return context.WithValue(ctx, actorKey{}, name)
-}
-
-// Actor is the principal of WithActor, or "".
-func Actor(ctx context.Context) string {
-	name, _ := ctx.Value(actorKey{}).(string)
-	return name
-}
-
 // Record appends e to the event table in this transaction. An empty ID becomes
 // a fresh UUIDv7 in hexadecimal, an empty Time is Now, an empty Actor is the
-// context's; the number comes with the commit. It fails with Conflict when the
+// context's principal; the number comes with the commit. It fails with Conflict when the
 // ID exists already and Invalid when Data is no JSON.
 func (t *Tx) Record(e slipway.Event) error {
 	if err := t.begin(); err != nil {
@@ -70,7 +57,7 @@ func (t *Tx) Record(e slipway.Event) error {
 	}
 	e.Time = e.Time.UTC().Truncate(time.Microsecond)
 	if e.Actor == "" {
-		e.Actor = Actor(t.ctx)
+		e.Actor = slipway.PrincipalOf(t.ctx).Name
 	}
 	e.Number = 0
 	if len(e.Data) > 0 {

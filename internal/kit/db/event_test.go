@@ -21,7 +21,7 @@ import (
 
 func record(t *testing.T, d *db.DB, e slipway.Event) {
 	t.Helper()
-	ctx := db.WithActor(context.Background(), "ada")
+	ctx := slipway.WithPrincipal(context.Background(), slipway.Principal{Name: "ada"})
 	if err := d.Write(ctx, func(tx *db.Tx) error { return tx.Record(e) }); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,130 @@
+package audit
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/slipway-ml/slipway"
+	"github.com/slipway-ml/slipway/internal/cli"
+)
+
+// traceCommand is `slipway trace`.
+func traceCommand(e *cli.Env) *cobra.Command {
+	var forward, back bool
+	cmd := &cobra.Command{
+		Use:   "trace REF",
+		Short: "Where something came from, and what came of it",
+		Long: `Walk the lineage of one thing: from a prediction back to the release, the model
+version, its certificate, the run, the commit, the environment, the data and its
+rows; and forward from rows to every model, release and prediction.`,
+		Example: `  slipway trace 4be1…                    a prediction, by its id
+  slipway trace model:flight-delay@v3
+  slipway trace dataset:flights@v1 --forward`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, project, err := e.Connect(cmd)
+			if err != nil {
+				return err
+			}
+			ref := args[0]
+			if !strings.Contains(ref, ":") {
+				ref = string(slipway.KindPrediction) + ":" + ref
+			}
+			in := ReadTrace{Project: project, Ref: ref, Direction: string(direction(ref, forward, back))}
+			t, err := OpTrace.Call(cmd.Context(), c, in)
+			if err != nil {
+				return err
+			}
+			return e.Print(t, func(w io.Writer) { printTrace(w, t) })
+		},
+	}
+	cmd.Flags().BoolVar(&forward, "forward", false, "only what came of it")
+	cmd.Flags().BoolVar(&back, "back", false, "only what it came from")
+	return cmd
+}
+
+// direction is what the flags say; a prediction has nothing ahead of it.
+func direction(ref string, forward, back bool) Direction {
+	switch {
+	case forward && !back:
+		return Forward
+	case back && !forward || strings.HasPrefix(ref, string(slipway.KindPrediction)+":"):
+		return Back
+	}
+	return Both
+}
+
+// printTrace writes a trace as an indented list: the root, what it came from
+// above, what came of it below.
+func printTrace(w io.Writer, t Trace) {
+	nodes := slices.Clone(t.Node)
+	slices.SortStableFunc(nodes, func(a, b Node) int { return a.Distance - b.Distance })
+	for _, n := range nodes {
+		mark := strings.Repeat("  ", max(n.Distance, -n.Distance))
+		switch {
+		case n.Distance < 0:
+			mark += "^ "
+		case n.Distance > 0:
+			mark += "v "
+		default:
+			mark += "* "
+		}
+		fmt.Fprintf(w, "%s%s%s\n", mark, n.Ref, said(n))
+	}
+	if !t.Whole {
+		fmt.Fprintf(w, "(only the nearest %d things are shown)\n", len(t.Node))
+	}
+}
+
+// said is the short of what the log and the prediction log know of a node.
+func said(n Node) string {
+	var parts []string
+	for _, e := range n.Event {
+		_, verb, _ := strings.Cut(e.Verb, ".")
+		parts = append(parts, fmt.Sprintf("%s %s by %s%s", verb, e.Time.Format("2006-01-02 15:04"), e.Actor, facts(e.Data)))
+	}
+	if n.Count > 0 {
+		parts = append(parts, fmt.Sprintf("%d predictions", n.Count))
+	}
+	if n.Data != nil {
+		b, _ := json.Marshal(n.Data)
+		parts = append(parts, facts(b))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "  " + strings.Join(parts, "; ")
+}
+
+// facts writes the flat values of a small JSON object as "name value".
+func facts(data json.RawMessage) string {
+	var m map[string]any
+	if json.Unmarshal(data, &m) != nil {
+		return ""
+	}
+	var names []string
+	for name, v := range m {
+		switch v.(type) {
+		case string, float64, bool:
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	var out []string
+	for _, name := range names {
+		text := fmt.Sprint(m[name])
+		if len(text) > 40 {
+			text = text[:37] + "…"
+		}
+		out = append(out, name+" "+text)
+	}
+	if len(out) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(out, ", ") + ")"
+}
