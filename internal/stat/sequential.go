@@ -11,6 +11,10 @@ import (
 // many blocks they are narrowest (about 14 to 60), not whether they hold.
 const mixture = 1.0
 
+// AlwaysBlocks is how many blocks an always-valid test needs before it says
+// anything: few skewed blocks are what deceives it most.
+const AlwaysBlocks = 7
+
 // alwaysWidth is how many standard errors an interval reaches on either side of
 // a mean of n values of unknown variance so that it holds at all n at once. The
 // t-statistic of a normal sample has a mixture likelihood ratio that is a
@@ -35,8 +39,8 @@ func alwaysWidth(level, n float64) float64 {
 // after every block: the chance that it ever leaves the true mean out is at
 // most 1−level. Blocks must be complete and stand in order of time; every
 // block counts alike. When successive blocks resemble each other the standard
-// error grows by √((1+ρ)/(1−ρ)), ρ their correlation. Fewer than MinBlocks are
-// TooFew. It fails with Invalid for values that are not finite.
+// error grows by √((1+ρ)/(1−ρ)), ρ their correlation. Fewer than
+// AlwaysBlocks are TooFew. It fails with Invalid for values that are not finite.
 func AlwaysMean(values []float64, level float64) (Estimate, error) {
 	if !(level > 0 && level < 1) {
 		return Estimate{}, slipway.Errorf(slipway.Invalid, "the level %v is not between 0 and 1", level)
@@ -61,21 +65,20 @@ func always(values []float64, least, level float64) Estimate {
 	case len(values) == 0:
 		e.Value, e.State = nan, TooFew
 		return e
-	case len(values) < MinBlocks:
+	case len(values) < AlwaysBlocks:
 		e.State = TooFew
 		return e
 	}
 	e.Error = max(sd*math.Sqrt(inflation(values)/n), least)
-	half := alwaysWidth(level, n) * e.Error
 	if e.Error == 0 {
-		half = 0
+		e.Low, e.High = mean, mean
+		return e
 	}
-	e.Low, e.High = mean-half, mean+half
-	return e
+	return skewed(e, alwaysWidth(level, n)*e.Error, values)
 }
 
 // inflation is how much larger the variance of a mean is for the correlation of
-// successive values: (1+ρ)/(1−ρ), and 1 when ρ is not beyond its own error.
+// successive values: (1+ρ)/(1−ρ), and 1 when ρ is below half its own error.
 func inflation(x []float64) float64 {
 	n := float64(len(x))
 	mean, _ := meanAndDeviation(x)
@@ -87,7 +90,7 @@ func inflation(x []float64) float64 {
 		}
 	}
 	rho := min(ratio(both, all)+1/n, 0.9)
-	if rho < 1/math.Sqrt(n) {
+	if rho < 0.5/math.Sqrt(n) {
 		return 1
 	}
 	return (1 + rho) / (1 - rho)
@@ -104,15 +107,11 @@ func AlwaysDifference(m Metric, s Scored, other []float64, block []int, level fl
 	}
 	e, without := leaveOut(value, b)
 	if e.State == Enough {
-		n := float64(b.groups)
-		pseudo := make([]float64, len(without))
-		for i, v := range without {
-			pseudo[i] = n*e.Value - (n-1)*v
-		}
 		// The pseudo-values' mean differs from the value by the jackknife's
 		// estimate of bias; the interval stays about the value.
-		a := always(pseudo, 0, level)
-		e.Error, e.Low, e.High = a.Error, a.Low+e.Value-a.Value, a.High+e.Value-a.Value
+		a := always(pseudoValues(e.Value, without), 0, level)
+		e.State, e.Error = a.State, a.Error
+		e.Low, e.High = a.Low+e.Value-a.Value, a.High+e.Value-a.Value
 	}
 	e.Level, e.Rows = level, len(s.Y)
 	return e, nil
@@ -131,7 +130,7 @@ type Arms struct {
 // blocks' linearised residuals, so that an outage that both arms share cancels,
 // and is at least that of independent rows with one more hit and one more miss
 // in each arm, so that no errors yet is not taken for certainty. Fewer than
-// MinBlocks, or an arm without rows, are TooFew. It fails with Invalid for
+// AlwaysBlocks, or an arm without rows, are TooFew. It fails with Invalid for
 // counts that cannot be.
 func AlwaysProportion(blocks []Arms, level float64) (Estimate, error) {
 	if !(level > 0 && level < 1) {
