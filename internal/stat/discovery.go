@@ -20,7 +20,7 @@ func FalseDiscovery(p []float64) []float64 {
 	out := slices.Clone(p)
 	least, n := 1.0, float64(len(order))
 	for k, i := range order {
-		least = min(least, p[i]*n/(n-float64(k)))
+		least = min(least, p[i]*(n/(n-float64(k))))
 		out[i] = least
 	}
 	return out

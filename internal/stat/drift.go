@@ -18,19 +18,21 @@ type DriftStatistic struct {
 	// Effect is the least value worth an alarm, whatever its significance: for
 	// most, what a shift by a quarter of a standard deviation gives.
 	Effect float64
-	Of     func(reference, current []float64) float64
+	// Bounded says that 1 is the largest value it can have, else it has none.
+	Bounded bool
+	Of      func(reference, current []float64) float64
 }
 
 // DriftStatistics is every statistic that drift is decided by.
 var DriftStatistics = []DriftStatistic{
-	{"js", 0.1, JS},
-	{"psi", 0.1, PSI},
-	{"ks", 0.1, KSOfCounts},
-	{"chi2", 0.1, CramerV},
-	{"hellinger", 0.1, Hellinger},
-	{"tvd", 0.1, TVD},
-	{"linf", 0.1, LInf},
-	{"kl", 0.05, KL},
+	{"js", 0.1, true, JS},
+	{"psi", 0.1, false, PSI},
+	{"ks", 0.1, true, KSOfCounts},
+	{"chi2", 0.1, true, CramerV},
+	{"hellinger", 0.1, true, Hellinger},
+	{"tvd", 0.1, true, TVD},
+	{"linf", 0.1, true, LInf},
+	{"kl", 0.05, false, KL},
 }
 
 // LookupDrift finds a drift statistic by name. It fails with Invalid.
@@ -50,7 +52,8 @@ func LookupDrift(name string) (DriftStatistic, error) {
 type DriftRule struct {
 	Statistic DriftStatistic // zero means js
 	// Level is the chance of any alarm over all features of one window that is
-	// like the reference's; zero means 0.01.
+	// like the reference's; zero means 0.005, which days that resemble their
+	// neighbours strongly (correlation 0.8, a quarter as reference) make 0.03.
 	Level float64
 	// Effect replaces the statistic's least value worth an alarm; zero keeps it.
 	Effect float64
@@ -112,7 +115,7 @@ const (
 //   - it is beyond the largest of all such reference windows;
 //   - the chance of such a value is small after Benjamini-Hochberg over the
 //     features. The chance is that of Student's t predicting one more value
-//     from the logarithms of the windows' values, with as many degrees of
+//     from the logarithms (or log odds) of the windows' values, with as many degrees of
 //     freedom as there are windows that do not overlap, fewer when successive
 //     ones resemble each other.
 //
@@ -144,7 +147,7 @@ func (r DriftRule) filled() DriftRule {
 		r.Statistic = DriftStatistics[0]
 	}
 	if r.Level == 0 {
-		r.Level = 0.01
+		r.Level = 0.005
 	}
 	if r.Effect == 0 {
 		r.Effect = r.Statistic.Effect
@@ -201,14 +204,31 @@ func (r DriftRule) judge(f DriftFeature) DriftVerdict {
 	}
 	slices.Sort(w.values)
 	v.Typical, v.Largest = Quantile(w.values, 0.5), w.values[len(w.values)-1]
-	limit := math.Exp(mean+sd*StudentQuantile(1-r.Level, n-1)) - r.Effect/4
-	v.Limit = max(limit, v.Largest, r.Effect)
+	v.Limit = max(r.unscale(mean+sd*StudentQuantile(1-r.Level, n-1)), v.Largest, r.Effect)
 	return v
 }
 
-// scale takes logarithms, of a value a little above: below a quarter of the
-// least effect, differences do not matter.
-func (r DriftRule) scale(s float64) float64 { return math.Log(s + r.Effect/4) }
+// room is how far above 1 the odds of a bounded value end. At 0 the odds would
+// make much of small steps near 1; far above, near 1 no step would count.
+const room = 0.5
+
+// scale takes the logarithm of a value a little above, since below a quarter of
+// the least effect differences do not matter; of a bounded value the logarithm
+// of odds, since there is always room for one more.
+func (r DriftRule) scale(s float64) float64 {
+	if r.Statistic.Bounded {
+		return math.Log((s + r.Effect/4) / (1 + room - s))
+	}
+	return math.Log(s + r.Effect/4)
+}
+
+// unscale is the inverse of scale.
+func (r DriftRule) unscale(x float64) float64 {
+	if r.Statistic.Bounded {
+		return min(1, (1+room+r.Effect/4)/(1+math.Exp(-x))-r.Effect/4)
+	}
+	return math.Exp(x) - r.Effect/4
+}
 
 func (r DriftRule) conclude(v *DriftVerdict) {
 	if v.State != Enough {

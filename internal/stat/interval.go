@@ -37,7 +37,8 @@ func (e Estimate) Known() bool { return e.State == Enough }
 //
 //	se² = (B−1)/B · Σ (θ₍₋b₎ − θ)²,  θ ± t(1−α/2; B−1) · se
 //
-// (the CV3 cluster jackknife of MacKinnon, Nielsen and Webb 2023). Resampled
+// (the CV3 cluster jackknife of MacKinnon, Nielsen and Webb 2023), and wider
+// on the side to which the blocks are skewed (Johnson 1978). Resampled
 // blocks give nearly the same interval with many blocks and a too narrow one
 // with few; see Bootstrap. block holds the block number of each row. It fails
 // with Invalid for unusable input; too little data is a state, not an error.
@@ -115,12 +116,22 @@ func jackknife(value evaluator, b blocks, w width) Estimate {
 	}
 	n := float64(b.groups)
 	e.Error = math.Sqrt((n - 1) / n * spread)
-	half := w(b.effective) * e.Error
 	if e.Error == 0 {
-		half = 0
+		e.Low, e.High = e.Value, e.Value
+		return e
 	}
-	e.Low, e.High = e.Value-half, e.Value+half
-	return e
+	return skewed(e, w(b.effective)*e.Error, pseudoValues(e.Value, without))
+}
+
+// pseudoValues are what each block contributes to the value (Tukey 1958):
+// Bθ − (B−1)θ₍₋b₎.
+func pseudoValues(value float64, without []float64) []float64 {
+	n := float64(len(without))
+	out := make([]float64, len(without))
+	for i, v := range without {
+		out[i] = n*value - (n-1)*v
+	}
+	return out
 }
 
 // leaveOut evaluates the metric on everything and without each block, and says

@@ -76,15 +76,23 @@ var explainedVariance = sum{
 		acc[4] += w * e * e
 	},
 	value: func(_ *Scored, acc []float64) float64 {
-		return explained(max(0, acc[4]-acc[3]*acc[3]/acc[0]), acc[2]-acc[1]*acc[1]/acc[0], acc[2])
+		left := acc[4] - acc[3]*acc[3]/acc[0]
+		if left <= acc[4]*rounding {
+			left = 0
+		}
+		return explained(left, acc[2]-acc[1]*acc[1]/acc[0], acc[2])
 	},
 }
+
+// rounding is the share of a sum of squares below which what is left of it after
+// subtracting the mean is noise of the arithmetic.
+const rounding = 1e-14
 
 // explained is 1 − left/spread. A spread that is rounding of its own scale
 // counts as none.
 func explained(left, spread, scale float64) float64 {
 	switch {
-	case spread > scale*1e-14:
+	case spread > scale*rounding:
 		return 1 - left/spread
 	case left == 0:
 		return 1

@@ -97,6 +97,7 @@ type StuckFeature struct {
 	Name      string
 	Reference [][]float64 // by block, then by memory: LongestRuns
 	Current   []float64   // by memory: Run.Ages
+	Block     float64     // length of a block, in the unit of the event times
 }
 
 // StuckVerdict says whether a feature has stopped bringing news.
@@ -118,18 +119,22 @@ type StuckVerdict struct {
 // ever in the reference, and for longer than the longest runs of its blocks
 // make likely: Student's t predicting one more logarithm of a block's longest
 // run, corrected for the memories (Bonferroni) and the features (Benjamini-
-// Hochberg). A feature that is legitimately constant for days has such runs in
-// its reference and does not alarm. Fewer than MinWindows blocks are
-// InsufficientReference. level zero means 0.01.
+// Hochberg). A memory whose runs outlast a block in the reference is slow by
+// nature and is not judged by. Fewer than MinWindows blocks, or no memory left,
+// are InsufficientReference. level zero means 0.001: a feed that stands still
+// gets less likely by the hour, so patience costs little.
 func Stuck(features []StuckFeature, level float64) ([]StuckVerdict, error) {
 	if level == 0 {
-		level = 0.01
+		level = 0.001
 	}
 	if !(level > 0 && level < 1) {
 		return nil, slipway.Errorf(slipway.Invalid, "the level %v is not between 0 and 1", level)
 	}
 	out, p := make([]StuckVerdict, len(features)), make([]float64, len(features))
 	for i, f := range features {
+		if !(f.Block > 0) {
+			return nil, slipway.Errorf(slipway.Invalid, "%s: a block of length %v", f.Name, f.Block)
+		}
 		if len(f.Current) != len(Memories) {
 			return nil, slipway.Errorf(slipway.Invalid, "%s: ages of %d memories, not %d", f.Name, len(f.Current), len(Memories))
 		}
@@ -167,12 +172,19 @@ func (f StuckFeature) judge() StuckVerdict {
 		for b := range runs {
 			runs[b] = f.Reference[b][m]
 		}
-		p := longerBy(runs, f.Current[m])
-		if p < v.PValue {
-			sorted := slices.Sorted(slices.Values(runs))
+		sorted := slices.Sorted(slices.Values(runs))
+		if sorted[len(sorted)-1] > f.Block {
+			continue
+		}
+		if p := longerBy(runs, f.Current[m]); p < v.PValue {
 			v.PValue, v.Memory, v.Age = p, memory, f.Current[m]
 			v.Typical, v.Longest = Quantile(sorted, 0.5), sorted[len(sorted)-1]
 		}
+	}
+	if v.Memory == 0 {
+		v.State, v.PValue = InsufficientReference, math.NaN()
+		v.Reason = "insufficient reference: values stay for longer than a block by nature"
+		return v
 	}
 	v.PValue = min(1, v.PValue*float64(len(Memories)))
 	return v

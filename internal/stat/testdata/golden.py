@@ -258,8 +258,6 @@ def test_cases():
     return {
         "tables": tables, "samples": samples, "shares": shares,
         "bh": {"p": ps, "q": stats.false_discovery_control(ps)},
-        "binomial": [{"k": k, "n": n, "p": p, "tail": stats.binom.sf(k - 1, n, p)}
-                     for k, n, p in ((3, 10, 0.2), (0, 5, 0.1), (40, 1000, 0.03), (12, 12, 0.9))],
         "histogram": {"values": np.repeat(quantiles[:-1], sizes), "edges": quantiles[::5],
                       "counts": np.histogram(np.repeat(quantiles[:-1], sizes), quantiles[::5])[0]},
         "quantile": [{"q": q, "want": np.quantile(quantiles, q)} for q in (0, 0.1, 0.333, 0.5, 0.975, 1)],
