@@ -33,6 +33,9 @@ func (s *Store) locate(ctx context.Context, k key) (place, error) {
 	if loc, ok := s.lookup(k); ok {
 		return loc, nil
 	}
+	if loc, ok := s.knownRemote(k); ok {
+		return loc, nil // reading the directory for each chunk of it would be slow
+	}
 	if err := s.refresh(ctx); err != nil {
 		return place{}, err
 	}
@@ -124,11 +127,8 @@ func (s *Store) refreshPack(id string) error {
 	}
 	fresh := p == nil
 	if fresh {
-		p = &pack{id: id, path: s.packPath(id), tail: map[key]entry{}}
-		if idx, err := openIndex(s.indexPath(id)); err == nil {
-			p.idx, p.mark, p.scanned = idx, idx.mark, idx.covered
-			p.sync.covers(idx.covered)
-		} else if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errDamaged) {
+		p = s.newPack(id)
+		if err := s.useIndex(p); err != nil {
 			return diskError("open an index", err)
 		}
 	}
@@ -146,6 +146,33 @@ func (s *Store) refreshPack(id string) error {
 		s.mu.Unlock()
 	}
 	return nil
+}
+
+// useIndex opens the index beside a pack. One that is missing, damaged, or
+// speaks of more than the pack holds is passed over: the pack is scanned.
+func (s *Store) useIndex(p *pack) error {
+	idx, err := openIndex(s.indexPath(p.id))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errDamaged) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(p.path)
+	if err != nil || info.Size() < idx.covered {
+		idx.close()
+		return ignoreNotExist(err)
+	}
+	p.idx, p.mark, p.scanned = idx, idx.mark, idx.covered
+	p.sync.covers(idx.covered)
+	return nil
+}
+
+func ignoreNotExist(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // scanTail reads the records behind what is known of p.

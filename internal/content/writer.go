@@ -103,13 +103,22 @@ func (w *writer) open(ctx context.Context) error {
 		return err
 	}
 	w.s.mu.RLock()
-	var free []*pack
+	var free, full []*pack
 	for _, p := range w.s.order {
-		if !p.sealed() && p.scanned < w.s.o.PackBytes && p.sync.failed() == nil {
+		switch {
+		case p.sealed() || p.own.Load() != nil || p.sync.failed() != nil:
+		case p.scanned < w.s.o.PackBytes:
 			free = append(free, p)
+		default:
+			full = append(full, p)
 		}
 	}
 	w.s.mu.RUnlock()
+	for _, p := range full {
+		if err := w.s.reindex(p); err != nil {
+			return err
+		}
+	}
 	for _, p := range free {
 		if ok, err := w.adopt(p); ok || err != nil {
 			return err
@@ -146,6 +155,22 @@ func (w *writer) adopt(p *pack) (bool, error) {
 	}
 	w.use(p, f, end, count)
 	return true, nil
+}
+
+// reindex writes the index of a full pack whose writer was killed before it
+// did.
+func (s *Store) reindex(p *pack) error {
+	f, err := lockPack(p.path)
+	if f == nil {
+		return err
+	}
+	s.refreshing.Lock()
+	defer s.refreshing.Unlock()
+	if err := s.scanTail(p); err != nil {
+		f.Close()
+		return err
+	}
+	return s.seal(p, f, p.scanned, true)
 }
 
 // cutTail removes a torn record that a killed writer left.
@@ -198,7 +223,8 @@ func (w *writer) create() error {
 	if err != nil {
 		return err
 	}
-	p := &pack{id: id, path: path, mark: newMark(), tail: map[key]entry{}, scanned: packHeaderSize}
+	p := w.s.newPack(id)
+	p.mark, p.scanned = newMark(), packHeaderSize
 	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) // before anybody can see it
 	if err == nil {
 		_, err = w.s.wrap(f).WriteAt(encodePackHeader(p.mark), 0)
