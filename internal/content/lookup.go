@@ -67,6 +67,11 @@ func (s *Store) refresh(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	// A pack that this process makes after the directory was read is missing from
+	// the names, but not gone.
+	s.mu.RLock()
+	known := slices.Clone(s.order)
+	s.mu.RUnlock()
 	names, err := os.ReadDir(filepath.Join(s.dir, "packs"))
 	if err != nil {
 		return diskError("list packs", err)
@@ -81,7 +86,7 @@ func (s *Store) refresh(ctx context.Context) error {
 			present[id] = true
 		}
 	}
-	s.dropAbsent(present)
+	s.dropAbsent(known, present)
 	for id := range present {
 		if err := s.refreshPack(id); err != nil {
 			return err
@@ -93,13 +98,14 @@ func (s *Store) refresh(ctx context.Context) error {
 	return nil
 }
 
-func (s *Store) dropAbsent(present map[string]bool) {
+// dropAbsent forgets the packs among known that are gone.
+func (s *Store) dropAbsent(known []*pack, present map[string]bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for id, p := range s.packs {
-		if !present[id] {
+	for _, p := range known {
+		if !present[p.id] && s.packs[p.id] == p {
 			p.close()
-			delete(s.packs, id)
+			delete(s.packs, p.id)
 		}
 	}
 	s.reorder()

@@ -135,26 +135,43 @@ func (w *writer) adopt(p *pack) (bool, error) {
 	}
 	w.s.refreshing.Lock() // nobody else may scan the pack while it becomes ours
 	defer w.s.refreshing.Unlock()
-	err = w.s.scanTail(p)
-	w.s.mu.RLock()
-	end, count := p.scanned, len(p.tail)
-	if p.idx != nil {
-		count += p.idx.count
-	}
-	w.s.mu.RUnlock()
-	if err == nil && count >= maxPackRecords {
-		f.Close()
-		return false, nil
-	}
-	if err == nil {
+	end, count, err := w.s.growable(p)
+	if err == nil && end > 0 {
 		err = cutTail(f, end)
 	}
-	if err != nil {
+	if err != nil || end == 0 {
 		f.Close()
 		return false, err
 	}
 	w.use(p, f, end, count)
 	return true, nil
+}
+
+// growable returns where the next record of a pack goes and how many it holds,
+// or 0 if the pack is full. The pack is locked, s.refreshing held.
+func (s *Store) growable(p *pack) (end int64, count int, err error) {
+	// The writer that has just let go of the pack may have sealed it since this
+	// process looked, and nobody reads behind the end of a sealed pack.
+	if idx, err := openIndex(s.indexPath(p.id)); err == nil {
+		sealed := idx.sealed
+		idx.close()
+		if sealed {
+			return 0, 0, nil
+		}
+	}
+	if err := s.scanTail(p); err != nil {
+		return 0, 0, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	count = len(p.tail)
+	if p.idx != nil {
+		count += p.idx.count
+	}
+	if p.scanned >= s.o.PackBytes || count >= maxPackRecords {
+		return 0, 0, nil
+	}
+	return p.scanned, count, nil
 }
 
 // reindex writes the index of a full pack whose writer was killed before it
@@ -166,11 +183,28 @@ func (s *Store) reindex(p *pack) error {
 	}
 	s.refreshing.Lock()
 	defer s.refreshing.Unlock()
+	if idx, err := openIndex(s.indexPath(p.id)); err == nil && idx.sealed {
+		f.Close() // its writer did after all
+		return s.takeIndex(p, idx)
+	}
 	if err := s.scanTail(p); err != nil {
 		f.Close()
 		return err
 	}
 	return s.seal(p, f, p.scanned, true)
+}
+
+// takeIndex lets idx speak for the whole pack.
+func (s *Store) takeIndex(p *pack, idx *index) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.packs[p.id] != p {
+		idx.close()
+		return nil
+	}
+	p.idx.close()
+	p.idx, p.tail, p.scanned = idx, map[key]entry{}, idx.covered
+	return nil
 }
 
 // cutTail removes a torn record that a killed writer left.
@@ -306,15 +340,7 @@ func (s *Store) seal(p *pack, f packFile, end int64, full bool) error {
 	if err != nil {
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.packs[p.id] != p {
-		idx.close()
-		return nil
-	}
-	p.idx.close()
-	p.idx, p.tail, p.scanned = idx, map[key]entry{}, end
-	return nil
+	return s.takeIndex(p, idx)
 }
 
 // finish seals the current pack as far as it goes and lets it go.

@@ -24,6 +24,7 @@ type Bucket struct {
 	core   minio.Core
 	bucket string
 	prefix string // empty, or ends with a slash
+	part   int64  // larger objects are uploaded in parts of this many bytes
 }
 
 var _ blob.Bucket = (*Bucket)(nil)
@@ -43,7 +44,7 @@ func Open(c Config) (*Bucket, error) {
 	if err != nil {
 		return nil, slipway.Errorf(slipway.Invalid, "the S3 endpoint %q: %v", c.Endpoint, err)
 	}
-	b := &Bucket{core: *core, bucket: c.Bucket}
+	b := &Bucket{core: *core, bucket: c.Bucket, part: partBytes}
 	if c.Prefix != "" {
 		b.prefix = strings.TrimSuffix(c.Prefix, "/") + "/"
 	}
@@ -76,17 +77,15 @@ func (b *Bucket) fail(ctx context.Context, key string, err error) error {
 
 // Put implements blob.Bucket.
 func (b *Bucket) Put(ctx context.Context, key string, r io.Reader, size int64) error {
-	return b.write(ctx, key, r, size, minio.PutObjectOptions{})
+	return b.write(ctx, key, r, size, false)
 }
 
 // Create implements blob.Bucket.
 func (b *Bucket) Create(ctx context.Context, key string, r io.Reader, size int64) error {
-	var o minio.PutObjectOptions
-	o.SetMatchETagExcept("*")
-	return b.write(ctx, key, r, size, o)
+	return b.write(ctx, key, r, size, true)
 }
 
-func (b *Bucket) write(ctx context.Context, key string, r io.Reader, size int64, o minio.PutObjectOptions) error {
+func (b *Bucket) write(ctx context.Context, key string, r io.Reader, size int64, create bool) error {
 	if err := blob.CheckKey(key); err != nil {
 		return err
 	}
@@ -103,7 +102,7 @@ func (b *Bucket) write(ctx context.Context, key string, r io.Reader, size int64,
 			}
 		}
 	}
-	_, err := b.core.Client.PutObject(ctx, b.bucket, b.prefix+key, body, size, o)
+	err := b.upload(ctx, b.prefix+key, body, size, create)
 	if source.err != nil {
 		return source.err // rather than what the transport makes of it
 	}
@@ -111,42 +110,6 @@ func (b *Bucket) write(ctx context.Context, key string, r io.Reader, size int64,
 		return b.fail(ctx, key, err)
 	}
 	return nil
-}
-
-// rewindable returns a view of r that an upload may read again after a failed
-// attempt, or nil if r is not that or not of this size.
-func rewindable(r io.Reader, size int64) io.Reader {
-	at, ok := r.(interface {
-		io.ReaderAt
-		io.Seeker
-	})
-	if !ok {
-		return nil
-	}
-	from, err := at.Seek(0, io.SeekCurrent)
-	if err != nil {
-		return nil
-	}
-	end, err := at.Seek(0, io.SeekEnd)
-	if err != nil || end-from != size {
-		at.Seek(from, io.SeekStart)
-		return nil
-	}
-	return io.NewSectionReader(at, from, size)
-}
-
-// watched remembers the error of a reader.
-type watched struct {
-	r   io.Reader
-	err error
-}
-
-func (w *watched) Read(p []byte) (int, error) {
-	n, err := w.r.Read(p)
-	if err != nil && err != io.EOF {
-		w.err = err
-	}
-	return n, err
 }
 
 // Get implements blob.Bucket.

@@ -28,16 +28,20 @@ func TestBucket(t *testing.T) {
 		t.Fatal(err)
 	}
 	makeBucket(t, c)
-	blobtest.Run(t, func(t *testing.T) blob.Bucket {
-		c := c
-		c.Prefix += "/test-" + strings.ToLower(rand.Text()[:10])
-		c.Prefix = strings.TrimPrefix(c.Prefix, "/")
-		b, err := s3.Open(c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return b
-	})
+	for name, part := range map[string]int64{"one request": 128 << 20, "in parts": 5 << 20} {
+		t.Run(name, func(t *testing.T) {
+			blobtest.Run(t, func(t *testing.T) blob.Bucket {
+				c := c
+				c.Prefix = strings.TrimPrefix(c.Prefix+"/test-"+strings.ToLower(rand.Text()[:10]), "/")
+				b, err := s3.Open(c)
+				if err != nil {
+					t.Fatal(err)
+				}
+				s3.SetPart(b, part)
+				return b
+			})
+		})
+	}
 }
 
 func makeBucket(t *testing.T, c s3.Config) {
