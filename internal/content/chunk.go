@@ -146,7 +146,7 @@ func (s *Store) putChunks(ctx context.Context, r io.Reader) (chunked, error) {
 
 func (s *Store) putChunk(ctx context.Context, p piece, out *chunked) error {
 	digest := key(sha256.Sum256(p.payload()))
-	at, err := s.writer.put(ctx, (*p.buf)[:recordHeaderSize+p.n], kindBytes, int64(p.n), digest)
+	at, err := s.writer.put(ctx, (*p.buf)[:recordHeaderSize+p.n], bytesKind(p.payload()), int64(p.n), digest)
 	if err != nil {
 		return err
 	}

@@ -66,6 +66,7 @@ type Store struct {
 	wrap func(*os.File) packFile // replaced in tests that make the disk fail
 
 	refreshing sync.Mutex   // held while the pack directory is read
+	listing    sync.Mutex   // held while the remote is listed
 	mu         sync.RWMutex // guards what follows, and the tails of packs
 	loaded     bool
 	packs      map[string]*pack
@@ -76,6 +77,7 @@ type Store struct {
 	sealing sync.WaitGroup
 	seals   chan struct{} // bounds the packs being sealed
 
+	files     openFiles
 	making    [256]chan struct{} // one whole file a first byte is made at a time
 	cacheUsed atomic.Int64       // bytes in files/, or unknownUsage
 	evicting  sync.Mutex

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/slipway-ml/slipway"
@@ -23,6 +24,10 @@ type GCOptions struct {
 
 	// NoGrace is for when nothing else uses the store.
 	NoGrace bool
+
+	// Thorough rewrites a pack for the sake of a single piece in it, as erasure
+	// wants; otherwise a pack must be a fifth garbage.
+	Thorough bool
 
 	// DryRun only counts.
 	DryRun bool
@@ -59,6 +64,9 @@ func (s *Store) GC(ctx context.Context, live iter.Seq2[slipway.Digest, error], o
 		return report, err
 	}
 	defer lock.Close()
+	if err := s.restoreDying(); err != nil {
+		return report, diskError("collect garbage", err)
+	}
 	if err := s.refresh(ctx); err != nil {
 		return report, err
 	}
@@ -88,10 +96,12 @@ func (s *Store) GC(ctx context.Context, live iter.Seq2[slipway.Digest, error], o
 			return report, diskError("collect garbage", err)
 		}
 	}
-	if err := c.whole(); err != nil {
-		return report, diskError("collect garbage", err)
+	for _, step := range []func() error{c.whole, c.cache, c.temporary} {
+		if err := step(); err != nil {
+			return report, diskError("collect garbage", err)
+		}
 	}
-	return report, diskError("collect garbage", c.temporary())
+	return report, nil
 }
 
 func (o GCOptions) grace() time.Duration {
@@ -114,6 +124,27 @@ func (s *Store) lockGC() (*os.File, error) {
 		return nil, slipway.Errorf(slipway.Conflict, "garbage collection is already running").WithHint("wait for it to end")
 	}
 	return f, nil
+}
+
+// restoreDying gives back their names to packs and files that a killed
+// collection had renamed.
+func (s *Store) restoreDying() error {
+	for _, pattern := range []string{"packs/*.dying", "whole/*/*.dying"} {
+		names, err := filepath.Glob(filepath.Join(s.dir, filepath.FromSlash(pattern)))
+		if err != nil {
+			return err
+		}
+		for _, dying := range names {
+			name := strings.TrimSuffix(dying, ".dying")
+			if filepath.Base(filepath.Dir(dying)) == "packs" {
+				name += ".pack"
+			}
+			if err := os.Rename(dying, name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // collection is one run of garbage collection.
@@ -159,9 +190,7 @@ func (c *collection) pack(p *pack) error {
 	if err != nil {
 		return err
 	}
-	// Rewriting costs as many bytes as live; it must free at least a quarter of
-	// them.
-	if info.ModTime().After(c.before) || deadBytes < liveBytes/4 {
+	if info.ModTime().After(c.before) || deadBytes < liveBytes/4 && !c.o.Thorough {
 		c.report.Kept += dead
 		return nil
 	}
@@ -279,6 +308,22 @@ func (c *collection) removeWhole(path string) (bool, error) {
 		err = os.Remove(dying)
 	}
 	return err == nil, err
+}
+
+// cache removes cached files of content that nothing needs. They are not
+// counted: the space was bounded anyway.
+func (c *collection) cache() error {
+	before := now().Add(-cacheGrace)
+	if c.o.NoGrace {
+		before = c.before
+	}
+	return eachWhole(filepath.Join(c.s.dir, "files"), func(d slipway.Digest, path string, info fs.FileInfo) error {
+		k, err := parseKey(d)
+		if _, ok := c.live[k]; ok || err != nil || c.o.DryRun || accessed(info).After(before) {
+			return err
+		}
+		return ignoreNotExist(os.Remove(path))
+	})
 }
 
 // temporary removes what killed processes left in tmp/.

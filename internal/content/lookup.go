@@ -33,6 +33,9 @@ func (s *Store) locate(ctx context.Context, k key) (place, error) {
 	if loc, ok := s.lookup(k); ok {
 		return loc, nil
 	}
+	if loc, ok := s.knownRemote(k); ok {
+		return loc, nil // reading the directory for each chunk of it would be slow
+	}
 	if err := s.refresh(ctx); err != nil {
 		return place{}, err
 	}
@@ -64,6 +67,11 @@ func (s *Store) refresh(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	// A pack that this process makes after the directory was read is missing from
+	// the names, but not gone.
+	s.mu.RLock()
+	known := slices.Clone(s.order)
+	s.mu.RUnlock()
 	names, err := os.ReadDir(filepath.Join(s.dir, "packs"))
 	if err != nil {
 		return diskError("list packs", err)
@@ -78,7 +86,7 @@ func (s *Store) refresh(ctx context.Context) error {
 			present[id] = true
 		}
 	}
-	s.dropAbsent(present)
+	s.dropAbsent(known, present)
 	for id := range present {
 		if err := s.refreshPack(id); err != nil {
 			return err
@@ -90,13 +98,14 @@ func (s *Store) refresh(ctx context.Context) error {
 	return nil
 }
 
-func (s *Store) dropAbsent(present map[string]bool) {
+// dropAbsent forgets the packs among known that are gone.
+func (s *Store) dropAbsent(known []*pack, present map[string]bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for id, p := range s.packs {
-		if !present[id] {
+	for _, p := range known {
+		if !present[p.id] && s.packs[p.id] == p {
 			p.close()
-			delete(s.packs, id)
+			delete(s.packs, p.id)
 		}
 	}
 	s.reorder()
@@ -124,11 +133,8 @@ func (s *Store) refreshPack(id string) error {
 	}
 	fresh := p == nil
 	if fresh {
-		p = &pack{id: id, path: s.packPath(id), tail: map[key]entry{}}
-		if idx, err := openIndex(s.indexPath(id)); err == nil {
-			p.idx, p.mark, p.scanned = idx, idx.mark, idx.covered
-			p.sync.covers(idx.covered)
-		} else if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errDamaged) {
+		p = s.newPack(id)
+		if err := s.useIndex(p); err != nil {
 			return diskError("open an index", err)
 		}
 	}
@@ -146,6 +152,33 @@ func (s *Store) refreshPack(id string) error {
 		s.mu.Unlock()
 	}
 	return nil
+}
+
+// useIndex opens the index beside a pack. One that is missing, damaged, or
+// speaks of more than the pack holds is passed over: the pack is scanned.
+func (s *Store) useIndex(p *pack) error {
+	idx, err := openIndex(s.indexPath(p.id))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errDamaged) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(p.path)
+	if err != nil || info.Size() < idx.covered {
+		idx.close()
+		return ignoreNotExist(err)
+	}
+	p.idx, p.mark, p.scanned = idx, idx.mark, idx.covered
+	p.sync.covers(idx.covered)
+	return nil
+}
+
+func ignoreNotExist(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // scanTail reads the records behind what is known of p.

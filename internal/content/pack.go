@@ -31,6 +31,7 @@ type pack struct {
 	own     atomic.Pointer[ownFile] // set while this process appends to the pack
 	touched atomic.Int64            // when this process last marked the pack as used, Unix seconds
 
+	files  *openFiles
 	fileMu sync.Mutex
 	file   *os.File // for reading, opened when first needed
 }
@@ -76,6 +77,33 @@ func (p *pack) sealed() bool { return p.idx != nil && p.idx.sealed }
 func (p *pack) close() {
 	p.idx.close()
 	p.idx = nil
+	p.closeFile()
+}
+
+// reader opens the pack's file once. A read in flight while close is called
+// fails with os.ErrClosed and is repeated by its caller.
+func (p *pack) reader() (*os.File, error) {
+	p.fileMu.Lock()
+	if f := p.file; f != nil {
+		p.fileMu.Unlock()
+		return f, nil
+	}
+	f, err := os.Open(p.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		f, err = os.Open(dyingPath(p.path))
+	}
+	if err == nil {
+		p.file = f
+	}
+	p.fileMu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	p.files.opened(p)
+	return f, nil
+}
+
+func (p *pack) closeFile() {
 	p.fileMu.Lock()
 	defer p.fileMu.Unlock()
 	if p.file != nil {
@@ -84,22 +112,26 @@ func (p *pack) close() {
 	}
 }
 
-// reader opens the pack's file once. A read in flight while close is called
-// fails with os.ErrClosed and is repeated by its caller.
-func (p *pack) reader() (*os.File, error) {
-	p.fileMu.Lock()
-	defer p.fileMu.Unlock()
-	if p.file == nil {
-		f, err := os.Open(p.path)
-		if errors.Is(err, fs.ErrNotExist) {
-			f, err = os.Open(dyingPath(p.path))
-		}
-		if err != nil {
-			return nil, err
-		}
-		p.file = f
+// openFiles bounds the packs that are open for reading: a terabyte is 16,000
+// packs. The zero value is ready.
+type openFiles struct {
+	mu    sync.Mutex
+	packs []*pack // first opened first
+}
+
+const maxOpenPacks = 256
+
+func (o *openFiles) opened(p *pack) {
+	o.mu.Lock()
+	o.packs = append(o.packs, p)
+	var oldest *pack
+	if len(o.packs) > maxOpenPacks {
+		oldest, o.packs = o.packs[0], o.packs[1:]
 	}
-	return p.file, nil
+	o.mu.Unlock()
+	if oldest != nil {
+		oldest.closeFile()
+	}
 }
 
 // readAt returns n bytes at offset.
@@ -219,6 +251,10 @@ func (g *groupSync) covers(end int64) {
 	g.mu.Lock()
 	g.done = max(g.done, end)
 	g.mu.Unlock()
+}
+
+func (s *Store) newPack(id string) *pack {
+	return &pack{id: id, path: s.packPath(id), tail: map[key]entry{}, files: &s.files}
 }
 
 func (s *Store) packPath(id string) string  { return filepath.Join(s.dir, "packs", id+".pack") }

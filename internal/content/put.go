@@ -5,12 +5,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 
 	"github.com/slipway-ml/slipway"
+	"golang.org/x/sys/unix"
 )
 
 // Put stores everything r gives and returns its digest and length in bytes.
@@ -115,14 +115,16 @@ func isParquet(b []byte) bool { return bytes.HasPrefix(b, []byte("PAR1")) }
 
 // openRegular opens a file to be stored.
 func openRegular(path string) (*os.File, os.FileInfo, error) {
-	// A pipe would block in open, so the kind is asked first.
-	info, err := os.Stat(path)
-	if err == nil && !info.Mode().IsRegular() {
-		return nil, nil, slipway.Errorf(slipway.Invalid, "%s is not a regular file", path)
-	}
-	var f *os.File
+	// Without O_NONBLOCK, opening a pipe would wait for its writer.
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	var info os.FileInfo
 	if err == nil {
-		f, err = os.Open(path)
+		if info, err = f.Stat(); err == nil && !info.Mode().IsRegular() {
+			err = slipway.Errorf(slipway.Invalid, "%s is not a regular file", path)
+		}
+		if err != nil {
+			f.Close()
+		}
 	}
 	switch {
 	case errors.Is(err, os.ErrNotExist):
@@ -130,7 +132,7 @@ func openRegular(path string) (*os.File, os.FileInfo, error) {
 	case errors.Is(err, os.ErrPermission):
 		return nil, nil, slipway.Errorf(slipway.Invalid, "the file %s may not be read", path)
 	case err != nil:
-		return nil, nil, fmt.Errorf("read %s: %w", path, err)
+		return nil, nil, diskError("read "+path, err)
 	}
 	return f, info, nil
 }

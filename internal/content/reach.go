@@ -67,11 +67,11 @@ func (w *walk) visit(d slipway.Digest) (missing []slipway.Digest, err error) {
 		}
 		w.places = append(w.places, loc)
 		if loc.kind.recipe() {
-			lost, err := w.addChunks(loc)
+			lost, trees, err := w.addChunks(loc)
 			if err != nil {
 				return nil, err
 			}
-			missing = append(missing, lost...)
+			missing, todo = append(missing, lost...), append(todo, trees...)
 		}
 		if loc.kind.tree() {
 			// Content may begin like a tree and be none; then it names nothing.
@@ -112,10 +112,12 @@ func ignoreNotFound(err error) error {
 	return err
 }
 
-func (w *walk) addChunks(loc place) (missing []slipway.Digest, err error) {
+// addChunks adds the chunks of cut content. A chunk that is a tree in its own
+// right is returned, to be followed like any.
+func (w *walk) addChunks(loc place) (missing, trees []slipway.Digest, err error) {
 	parts, err := w.s.parts(w.ctx, loc)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, p := range parts {
 		if _, done := w.seen[p.digest]; done {
@@ -127,12 +129,16 @@ func (w *walk) addChunks(loc place) (missing []slipway.Digest, err error) {
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return nil, nil, err
+		}
+		if chunk.kind.tree() {
+			trees = append(trees, p.digest.digest())
+			continue
 		}
 		w.seen[p.digest] = struct{}{}
 		w.places = append(w.places, chunk)
 	}
-	return missing, nil
+	return missing, trees, nil
 }
 
 // inPackOrder sorts places so that packs are read forwards, each once.

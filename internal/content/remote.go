@@ -55,8 +55,8 @@ func (s *Store) knownRemote(k key) (place, bool) {
 
 // refreshRemote fetches the indexes of packs that are new to this machine.
 func (s *Store) refreshRemote(ctx context.Context) error {
-	s.refreshing.Lock()
-	defer s.refreshing.Unlock()
+	s.listing.Lock()
+	defer s.listing.Unlock()
 	s.mu.RLock()
 	known := map[string]*pack{}
 	for _, p := range s.remote {
@@ -224,13 +224,13 @@ func (s *Store) fetchWhole(ctx context.Context, d slipway.Digest, path string) (
 	}
 	defer r.Close()
 	var size int64
-	made, err := s.materialise(d, path, func(w io.Writer) error {
+	made, err := s.materialise(d, path, func(f *os.File) error {
 		sum := sha256.New()
-		n, err := io.Copy(io.MultiWriter(w, sum), withContext(ctx, r))
+		n, err := io.Copy(io.MultiWriter(f, sum), withContext(ctx, r))
 		if err == nil && key(sum.Sum(nil)).digest() != d {
 			err = damaged(d, fmt.Errorf("in the remote: %w", errDamaged))
 		}
-		if f, ok := w.(*os.File); ok && err == nil && path == s.inWhole(d) {
+		if err == nil && path == s.inWhole(d) {
 			err = f.Sync()
 		}
 		size = n

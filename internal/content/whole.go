@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -84,7 +85,7 @@ func (s *Store) File(ctx context.Context, d slipway.Digest) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	path, err := s.materialise(d, s.inCache(d), func(w io.Writer) error { return s.copyTo(ctx, loc, w) })
+	path, err := s.materialise(d, s.inCache(d), func(f *os.File) error { return s.copyTo(ctx, loc, f) })
 	if err != nil {
 		return "", err
 	}
@@ -104,20 +105,14 @@ func (s *Store) wholePath(ctx context.Context, d slipway.Digest) (string, error)
 			return "", diskError("find content", err)
 		}
 		if !Stamped(d, info) {
-			ok, err := s.restamp(ctx, d, path)
+			ok, err := s.mend(ctx, d, path)
 			if err != nil {
 				return "", err
 			}
-			if !ok && path == s.inCache(d) {
-				os.Remove(path) // it can be made again
-				continue
+			if ok {
+				return path, nil
 			}
-			if !ok && s.o.Remote != nil {
-				return s.fetchWhole(ctx, d, path)
-			}
-			if !ok {
-				return "", damaged(d, errors.New("the whole file has been changed"))
-			}
+			continue
 		}
 		if !used(path, info, now()) {
 			continue // deleted a moment ago
@@ -125,6 +120,24 @@ func (s *Store) wholePath(ctx context.Context, d slipway.Digest) (string, error)
 		return path, nil
 	}
 	return "", nil
+}
+
+// mend deals with a whole file whose time is not as it should be. It says
+// false if the file was changed and removed, so that it is made again.
+func (s *Store) mend(ctx context.Context, d slipway.Digest, path string) (bool, error) {
+	ok, err := s.restamp(ctx, d, path)
+	if ok || err != nil {
+		return ok, err
+	}
+	if path == s.inCache(d) {
+		return false, ignoreNotExist(os.Remove(path))
+	}
+	if s.o.Remote != nil {
+		if _, err := s.fetchWhole(ctx, d, path); !slipway.IsCode(err, slipway.NotFound) {
+			return err == nil, err
+		}
+	}
+	return false, damaged(d, fmt.Errorf("%s has been changed: %w", path, errDamaged))
 }
 
 // used notes that a file is being handed out. It says false if it is gone.
@@ -167,7 +180,7 @@ func finishWhole(f *os.File, path string, d slipway.Digest, size int64) error {
 
 // materialise makes a whole file of the cache. It is not synced: it can be
 // made again, and one that a power failure cuts short has the wrong stamp.
-func (s *Store) materialise(d slipway.Digest, path string, write func(io.Writer) error) (string, error) {
+func (s *Store) materialise(d slipway.Digest, path string, write func(*os.File) error) (string, error) {
 	f, err := os.CreateTemp(filepath.Join(s.dir, "tmp"), "file-*")
 	if err != nil {
 		return "", diskError("make a file of content", err)

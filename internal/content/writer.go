@@ -103,13 +103,22 @@ func (w *writer) open(ctx context.Context) error {
 		return err
 	}
 	w.s.mu.RLock()
-	var free []*pack
+	var free, full []*pack
 	for _, p := range w.s.order {
-		if !p.sealed() && p.scanned < w.s.o.PackBytes && p.sync.failed() == nil {
+		switch {
+		case p.sealed() || p.own.Load() != nil || p.sync.failed() != nil:
+		case p.scanned < w.s.o.PackBytes:
 			free = append(free, p)
+		default:
+			full = append(full, p)
 		}
 	}
 	w.s.mu.RUnlock()
+	for _, p := range full {
+		if err := w.s.reindex(p); err != nil {
+			return err
+		}
+	}
 	for _, p := range free {
 		if ok, err := w.adopt(p); ok || err != nil {
 			return err
@@ -126,26 +135,76 @@ func (w *writer) adopt(p *pack) (bool, error) {
 	}
 	w.s.refreshing.Lock() // nobody else may scan the pack while it becomes ours
 	defer w.s.refreshing.Unlock()
-	err = w.s.scanTail(p)
-	w.s.mu.RLock()
-	end, count := p.scanned, len(p.tail)
-	if p.idx != nil {
-		count += p.idx.count
-	}
-	w.s.mu.RUnlock()
-	if err == nil && count >= maxPackRecords {
-		f.Close()
-		return false, nil
-	}
-	if err == nil {
+	end, count, err := w.s.growable(p)
+	if err == nil && end > 0 {
 		err = cutTail(f, end)
 	}
-	if err != nil {
+	if err != nil || end == 0 {
 		f.Close()
 		return false, err
 	}
 	w.use(p, f, end, count)
 	return true, nil
+}
+
+// growable returns where the next record of a pack goes and how many it holds,
+// or 0 if the pack is full. The pack is locked, s.refreshing held.
+func (s *Store) growable(p *pack) (end int64, count int, err error) {
+	// The writer that has just let go of the pack may have sealed it since this
+	// process looked, and nobody reads behind the end of a sealed pack.
+	if idx, err := openIndex(s.indexPath(p.id)); err == nil {
+		sealed := idx.sealed
+		idx.close()
+		if sealed {
+			return 0, 0, nil
+		}
+	}
+	if err := s.scanTail(p); err != nil {
+		return 0, 0, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	count = len(p.tail)
+	if p.idx != nil {
+		count += p.idx.count
+	}
+	if p.scanned >= s.o.PackBytes || count >= maxPackRecords {
+		return 0, 0, nil
+	}
+	return p.scanned, count, nil
+}
+
+// reindex writes the index of a full pack whose writer was killed before it
+// did.
+func (s *Store) reindex(p *pack) error {
+	f, err := lockPack(p.path)
+	if f == nil {
+		return err
+	}
+	s.refreshing.Lock()
+	defer s.refreshing.Unlock()
+	if idx, err := openIndex(s.indexPath(p.id)); err == nil && idx.sealed {
+		f.Close() // its writer did after all
+		return s.takeIndex(p, idx)
+	}
+	if err := s.scanTail(p); err != nil {
+		f.Close()
+		return err
+	}
+	return s.seal(p, f, p.scanned, true)
+}
+
+// takeIndex lets idx speak for the whole pack.
+func (s *Store) takeIndex(p *pack, idx *index) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.packs[p.id] != p {
+		idx.close()
+		return nil
+	}
+	p.idx.close()
+	p.idx, p.tail, p.scanned = idx, map[key]entry{}, idx.covered
+	return nil
 }
 
 // cutTail removes a torn record that a killed writer left.
@@ -198,7 +257,8 @@ func (w *writer) create() error {
 	if err != nil {
 		return err
 	}
-	p := &pack{id: id, path: path, mark: newMark(), tail: map[key]entry{}, scanned: packHeaderSize}
+	p := w.s.newPack(id)
+	p.mark, p.scanned = newMark(), packHeaderSize
 	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) // before anybody can see it
 	if err == nil {
 		_, err = w.s.wrap(f).WriteAt(encodePackHeader(p.mark), 0)
@@ -280,15 +340,7 @@ func (s *Store) seal(p *pack, f packFile, end int64, full bool) error {
 	if err != nil {
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.packs[p.id] != p {
-		idx.close()
-		return nil
-	}
-	p.idx.close()
-	p.idx, p.tail, p.scanned = idx, map[key]entry{}, end
-	return nil
+	return s.takeIndex(p, idx)
 }
 
 // finish seals the current pack as far as it goes and lets it go.
