@@ -147,6 +147,22 @@ func TestACallerThatGoesIsNotWaitedFor(t *testing.T) {
 	h.release()
 }
 
+func TestCloseDoesNotWaitForWhatNobodyWaitsFor(t *testing.T) {
+	h := hold(t, predictor.Python{Timeout: time.Hour})
+	ctx, cancel := context.WithCancel(t.Context())
+	gone := make(chan error)
+	go func() {
+		_, err := h.Predict(ctx, frame(number("a", 1)))
+		gone <- err
+	}()
+	h.entered(t)
+	cancel()
+	<-gone
+	if err := h.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestOneBadRequestDoesNotSpoilItsBatch(t *testing.T) {
 	for _, mood := range []string{"raise", "crash", "hang"} {
 		t.Run(mood, func(t *testing.T) {

@@ -166,10 +166,22 @@ func (m *model) Predict(ctx context.Context, in *slipway.Frame) (*slipway.Frame,
 	return m.frame(all, in.Rows), nil
 }
 
-// frame cuts values, column by column, into the answer.
+// frame cuts values, column by column, into the answer. That of the usual one
+// column is a single piece of memory beside its values.
 func (m *model) frame(all []float64, rows int) *slipway.Frame {
-	out := &slipway.Frame{Rows: rows, Series: make([]slipway.Series, len(m.signature.Output))}
-	for o, c := range m.signature.Output {
+	var out *slipway.Frame
+	if len(m.signature.Output) == 1 {
+		one := &struct {
+			frame  slipway.Frame
+			series [1]slipway.Series
+		}{}
+		out, one.frame.Series = &one.frame, one.series[:]
+	} else {
+		out = &slipway.Frame{Series: make([]slipway.Series, len(m.signature.Output))}
+	}
+	out.Rows = rows
+	for o := range out.Series {
+		c := &m.signature.Output[o]
 		out.Series[o] = slipway.Series{Name: c.Name, Type: c.Type, Float: all[o*rows : (o+1)*rows : (o+1)*rows]}
 	}
 	return out

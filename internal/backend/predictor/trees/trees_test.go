@@ -285,10 +285,10 @@ func TestCategoriesThatXGBoostCutAreMended(t *testing.T) {
 	}
 }
 
-// BenchmarkOneRow is what a single request costs; its allocations are the
-// answer's own.
-func BenchmarkOneRow(b *testing.B) {
-	rows, _ := read(b)
+// single is one row of the golden ones.
+func single(t testing.TB) *slipway.Frame {
+	t.Helper()
+	rows, _ := read(t)
 	one := &slipway.Frame{Rows: 1, Series: slices.Clone(rows.Series)}
 	for i := range one.Series {
 		s := &one.Series[i]
@@ -298,6 +298,25 @@ func BenchmarkOneRow(b *testing.B) {
 			s.Float = s.Float[1:2]
 		}
 	}
+	return one
+}
+
+func TestOneRowAllocatesOnlyItsAnswer(t *testing.T) {
+	m, one := load(t, "binary.txt", registered), single(t)
+	defer m.Close()
+	ctx := t.Context()
+	if n := testing.AllocsPerRun(200, func() {
+		if _, err := m.Predict(ctx, one); err != nil {
+			t.Fatal(err)
+		}
+	}); n > 3 && !raceEnabled {
+		t.Errorf("%v allocations, want the frame, its values and the kernel's leaves", n)
+	}
+}
+
+// BenchmarkOneRow is what a single request costs.
+func BenchmarkOneRow(b *testing.B) {
+	one := single(b)
 	m := load(b, "binary.txt", registered)
 	defer m.Close()
 	b.ReportAllocs()
