@@ -20,7 +20,7 @@ import (
 
 // Case is one model to hold to the contract.
 type Case struct {
-	Open      func(t *testing.T) predictor.Model // a fresh model; the suite closes it
+	Open      func(t *testing.T) predictor.Model // loads the model; the suite closes it
 	Rows      *slipway.Frame                     // at least two rows that it answers differently
 	Want      *slipway.Frame                     // the library's own answers to Rows
 	Tolerance float64                            // largest absolute difference from Want
@@ -62,7 +62,7 @@ func Run(t *testing.T, c Case) {
 			t.Fatalf("got %v, want context.Canceled", err)
 		}
 	})
-	t.Run("closes while busy", func(t *testing.T) { c.busy(t) })
+	t.Run("closes while busy", func(t *testing.T) { c.busy(t, m) }) // the last, for it closes m
 }
 
 func (c Case) same(t *testing.T, got, want *slipway.Frame) {
@@ -198,8 +198,7 @@ func (c Case) concurrent(t *testing.T, m predictor.Model) {
 	calls.Wait()
 }
 
-func (c Case) busy(t *testing.T) {
-	m := c.Open(t)
+func (c Case) busy(t *testing.T, m predictor.Model) {
 	var calls sync.WaitGroup
 	begun := make(chan struct{}, 4)
 	for range 4 {

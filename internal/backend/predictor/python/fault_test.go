@@ -21,7 +21,7 @@ import (
 )
 
 func TestWhatGoesWrongInAModelStaysThere(t *testing.T) {
-	m := plain(t, "Moody", predictor.Python{Timeout: 500 * time.Millisecond, Memory: 2 << 30})
+	m := plain(t, "Moody", predictor.Python{Timeout: 2 * time.Second, Memory: 2 << 30})
 	for _, c := range []struct {
 		mood string
 		code slipway.Code
@@ -34,7 +34,7 @@ func TestWhatGoesWrongInAModelStaysThere(t *testing.T) {
 		{"memory", slipway.Unavailable, "out of memory"},
 		{"crash", slipway.Unavailable, "segmentation fault"},
 		{"exit", slipway.Unavailable, "exit status 7"},
-		{"hang", slipway.Unavailable, "did not answer within 500ms"},
+		{"hang", slipway.Unavailable, "did not answer within 2s"},
 	} {
 		t.Run(c.mood, func(t *testing.T) {
 			_, err := m.Predict(t.Context(), frame(text("mood", c.mood)))
@@ -147,10 +147,26 @@ func TestACallerThatGoesIsNotWaitedFor(t *testing.T) {
 	h.release()
 }
 
+func TestCloseDoesNotWaitForWhatNobodyWaitsFor(t *testing.T) {
+	h := hold(t, predictor.Python{Timeout: time.Hour})
+	ctx, cancel := context.WithCancel(t.Context())
+	gone := make(chan error)
+	go func() {
+		_, err := h.Predict(ctx, frame(number("a", 1)))
+		gone <- err
+	}()
+	h.entered(t)
+	cancel()
+	<-gone
+	if err := h.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestOneBadRequestDoesNotSpoilItsBatch(t *testing.T) {
 	for _, mood := range []string{"raise", "crash", "hang"} {
 		t.Run(mood, func(t *testing.T) {
-			m := plain(t, "Moody", predictor.Python{Timeout: 500 * time.Millisecond})
+			m := plain(t, "Moody", predictor.Python{Timeout: 2 * time.Second})
 			var calls sync.WaitGroup
 			for k := range 12 {
 				calls.Go(func() {

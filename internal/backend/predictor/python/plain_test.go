@@ -1,6 +1,7 @@
 package python_test
 
 import (
+	"errors"
 	"math"
 	"os"
 	"testing"
@@ -63,6 +64,33 @@ func TestProbabilitiesAreNamedByTheirClasses(t *testing.T) {
 	want := frame(number("low", 0.25, 0.125), number("mid", 0.25, 0.375), number("high", 0.5, 0.5))
 	if diff := cmp.Diff(want, out); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestLabelsAreNoProbabilities(t *testing.T) {
+	m := plain(t, "Labels", predictor.Python{})
+	out, err := m.Predict(t.Context(), frame(number("a", 0.5, -1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out.Series[0].Name != "prediction" || m.Signature().Output[0].Name != "prediction" {
+		t.Errorf("got %+v, announced %+v", out, m.Signature().Output)
+	}
+}
+
+func TestAProbabilityLiesBetweenNoughtAndOne(t *testing.T) {
+	spec := predictor.Spec{Path: "testdata/plain.py:Score", Signature: &slipway.Signature{Task: slipway.BinaryTask}}
+	m, err := python.Loader{}.Load(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	out, err := m.Predict(t.Context(), frame(number("a", 0.5, 1)))
+	if err != nil || out.Series[0].Name != "probability" {
+		t.Errorf("got %+v, %v", out, err)
+	}
+	if _, err := m.Predict(t.Context(), frame(number("a", 0.5, 3))); !errors.Is(err, predictor.ErrModel) {
+		t.Errorf("3 for a probability: %v", err)
 	}
 }
 

@@ -21,6 +21,7 @@ type pool struct {
 	spec  loadSpec
 	queue chan *job
 	quit  chan struct{}
+	place []*slot
 	slots sync.WaitGroup
 
 	mu     sync.Mutex
@@ -82,6 +83,7 @@ func newPool(ctx context.Context, cfg predictor.Python, spec loadSpec, first *wo
 	for _, w := range workers {
 		p.alive.Add(1)
 		s := &slot{pool: p, spare: make(chan *worker, 1)}
+		p.place = append(p.place, s)
 		p.slots.Go(func() { s.run(w) })
 	}
 	return p, nil
@@ -139,6 +141,11 @@ func (p *pool) close() {
 	if first {
 		p.cancel()
 		close(p.quit)
+		for _, s := range p.place { // nobody waits any more for what still runs
+			if w := s.busy.Load(); w != nil {
+				w.kill()
+			}
+		}
 	}
 	p.slots.Wait()
 }
@@ -150,6 +157,7 @@ type slot struct {
 	spare   chan *worker
 	renewed bool // a spare is on its way
 	crashes int  // in a row
+	busy    atomic.Pointer[process]
 }
 
 func (s *slot) run(w *worker) {

@@ -55,6 +55,9 @@ func (l Loader) Load(ctx context.Context, spec predictor.Spec) (predictor.Model,
 	if len(signature.Output) == 0 {
 		m.signature.Output = output(signature)
 	}
+	if about.Labels != "" {
+		m.signature.Output = slipway.Schema{{Name: predictor.Prediction, Type: about.Labels}}
+	}
 	if len(signature.Input) > 0 && !slices.ContainsFunc(signature.Input, func(c slipway.Column) bool { return c.Type == "" }) {
 		at := make([]int, len(signature.Input))
 		if m.schema, err = newWireSchema(signature.Input, nil, at); err != nil {

@@ -16,7 +16,9 @@ func (s *slot) serve(w *worker, batch []*job) *worker {
 	if len(batch) == 0 {
 		return w
 	}
+	s.busy.Store(w.process)
 	out, err := w.predict(s.cfg.Timeout, rows)
+	s.busy.Store(nil)
 	lost := errors.Is(err, errLost)
 	switch {
 	case err == nil:

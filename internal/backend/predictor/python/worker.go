@@ -56,6 +56,7 @@ type about struct {
 	Task    slipway.Task   `json:"task"`
 	Input   slipway.Schema `json:"input"`
 	Classes []string       `json:"classes"`
+	Labels  slipway.Type   `json:"labels"` // of what a classifier gives that has no probabilities
 	Python  string         `json:"python"`
 }
 

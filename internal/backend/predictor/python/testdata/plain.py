@@ -29,6 +29,25 @@ class Classes:
         return [[a, 0.5 - a, 0.5] for a in rows["a"]]
 
 
+class Labels:
+    """A classifier that gives no probabilities."""
+
+    classes_ = [0, 1]
+    rows = "dict"
+
+    def predict(self, rows):
+        return [int(a > 0) for a in rows["a"]]
+
+
+class Score:
+    """Gives a number for what may be registered as a probability."""
+
+    rows = "dict"
+
+    def predict(self, rows):
+        return rows["a"]
+
+
 class Types:
     """Tells what the values look like in here."""
 

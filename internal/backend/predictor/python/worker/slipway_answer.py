@@ -25,7 +25,7 @@ def answer(out, rows, model):
     if width == 2 and (binary or (model.proba and not classes)):
         names, columns, binary = ["probability"], columns[1:], True
     elif width == 1:
-        names = ["probability" if binary and is_number(columns[0]) else "prediction"]
+        names = ["probability" if binary and not model.labels and is_number(columns[0]) else "prediction"]
     elif width == len(classes):
         names = classes
     elif names is None:

@@ -49,6 +49,7 @@ class Model:
         self.casts = {}  # name -> numpy type, where a schema is that exact
         self.categorical = False  # text columns must be pandas categories
         self.call, self.proba = model.predict, False
+        self.labels = None  # the type of the labels that a classifier without probabilities gives
         self.rows = getattr(model, "rows", None)
         self.inspect(model)
         if self.rows not in (None, "pandas", "numpy", "dict"):
@@ -65,6 +66,10 @@ class Model:
         elif hasattr(model, "predict_proba"):
             self.call, self.proba = model.predict_proba, True
         if classes is not None and len(classes):
+            if not self.proba:
+                self.labels = {"i": "int", "u": "int", "f": "float", "b": "bool"}.get(
+                    getattr(getattr(classes, "dtype", None), "kind", ""), "text"
+                )
             self.classes = [label(c) for c in classes]
             self.task = "binary" if len(self.classes) == 2 else "multiclass"
         elif not self.task and estimator_type(model) == "regressor":
@@ -88,6 +93,7 @@ class Model:
             "task": self.task,
             "input": self.input or None,
             "classes": self.classes or None,
+            "labels": self.labels,
             "python": sys.version.split()[0],
         }
 
@@ -259,6 +265,8 @@ def mlflow_folder(spec):
         # The pyfunc of a classifier gives labels; the flavour's own object
         # gives the probabilities that gates and monitors need.
         out = Model(raw, spec)
+    elif type(raw).__name__ == "Booster":
+        out = native(raw, spec)  # it knows its objective
     else:
         out = Model(model, spec)
         out.plain = out.categorical = False

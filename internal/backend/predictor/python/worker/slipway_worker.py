@@ -90,6 +90,14 @@ def describe(error):
     ).encode("utf-8", "replace")
 
 
+def flush():
+    """Sends on what the model printed, if it left us a stdout."""
+    try:
+        sys.stdout.flush()
+    except (AttributeError, OSError, ValueError):
+        pass
+
+
 def main():
     threading.Thread(target=watch, daemon=True).start()
     channel = Channel()
@@ -112,4 +120,4 @@ def main():
         except (Exception, SystemExit) as error:
             channel.send(ERROR, number, describe(error))
         finally:
-            sys.stdout.flush()
+            flush()

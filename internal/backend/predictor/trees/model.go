@@ -1,0 +1,271 @@
+package trees
+
+import (
+	"context"
+	"math"
+	"sync"
+
+	"github.com/slipway-ml/slipway"
+	"github.com/slipway-ml/slipway/internal/backend/predictor"
+	"github.com/slipway-ml/slipway/internal/tree"
+)
+
+// encoder turns one categorical column's values into the model's codes. A
+// value that training never saw becomes a missing one, as in LightGBM's own
+// Python package. (XGBoost 3.1 refuses it; an answer serves a caller better,
+// and drift shows the category.)
+type encoder struct {
+	text   map[string]float64
+	number map[float64]float64 // nil where categories are text
+}
+
+// encoders makes one for each column that has categories; others are nil.
+func encoders(input slipway.Schema) ([]*encoder, error) {
+	out := make([]*encoder, len(input))
+	for i, c := range input {
+		if c.Categories == nil {
+			if c.Type == slipway.Text || c.Type == slipway.Binary {
+				return nil, slipway.Errorf(slipway.Invalid, "column %q is %s, and the model knows no categories for it", c.Name, c.Type).
+					WithHint("train on a pandas column of type category, or give the signature its categories in the order of their codes")
+			}
+			continue
+		}
+		e := &encoder{text: make(map[string]float64, len(c.Categories))}
+		for code, value := range c.Categories {
+			e.text[value] = float64(code)
+		}
+		if values, err := numbers(c.Categories); err == nil {
+			e.number = make(map[float64]float64, len(values))
+			for code, v := range values {
+				e.number[v] = float64(code)
+			}
+		} else if c.Type.Numeric() {
+			return nil, slipway.Errorf(slipway.Invalid, "column %q is %s in the signature, and the model has text for it, such as %q", c.Name, c.Type, c.Categories[0])
+		}
+		out[i] = e
+	}
+	return out, nil
+}
+
+// fill writes a categorical column's codes to x, stride apart.
+func (e *encoder) fill(x []float64, stride int, s *slipway.Series, from, to int) {
+	at := 0
+	for i := from; i < to; i++ {
+		x[at] = e.code(s, i)
+		at += stride
+	}
+}
+
+func (e *encoder) code(s *slipway.Series, i int) float64 {
+	code, known := 0.0, false
+	switch {
+	case s.Text == nil:
+		code, known = e.number[s.Float[i]]
+	case s.Null == nil || !s.Null[i]:
+		code, known = e.text[s.Text[i]]
+	}
+	if !known {
+		return math.NaN()
+	}
+	return code
+}
+
+// model is a loaded ensemble.
+type model struct {
+	signature slipway.Signature
+	ensemble  *tree.Ensemble
+	predictor *tree.Predictor
+	codes     []*encoder
+	scratch   sync.Pool // of *scratch
+
+	explainer func() (*tree.Explainer, error)
+
+	mu     sync.Mutex
+	closed bool
+	calls  sync.WaitGroup
+}
+
+var (
+	_ predictor.Model     = (*model)(nil)
+	_ predictor.Explainer = (*model)(nil)
+)
+
+// chunk is how many rows are laid out at a time: enough for the kernels, few
+// enough for the cache and to notice a cancelled context.
+const chunk = 512
+
+// scratch is what one call works in.
+type scratch struct {
+	at  []int     // where in the frame each feature stands
+	x   []float64 // rows × features
+	out []float64 // rows × outputs
+}
+
+func newModel(e *tree.Ensemble, signature slipway.Signature, codes []*encoder) *model {
+	m := &model{signature: signature, ensemble: e, predictor: tree.NewPredictor(e), codes: codes}
+	m.scratch.New = func() any { return &scratch{at: make([]int, 0, len(e.Features))} }
+	m.explainer = sync.OnceValues(func() (*tree.Explainer, error) { return tree.NewExplainer(e) })
+	return m
+}
+
+func (m *model) Signature() slipway.Signature { return m.signature }
+
+// enter counts a call in; leave with m.calls.Done.
+func (m *model) enter(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return slipway.Errorf(slipway.Unavailable, "the model is closed")
+	}
+	m.calls.Add(1)
+	return nil
+}
+
+func (m *model) Close() error {
+	m.mu.Lock()
+	m.closed = true
+	m.mu.Unlock()
+	m.calls.Wait()
+	return nil
+}
+
+func (m *model) Predict(ctx context.Context, in *slipway.Frame) (*slipway.Frame, error) {
+	if err := m.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer m.calls.Done()
+	s := m.scratch.Get().(*scratch)
+	defer m.scratch.Put(s)
+	if err := m.bind(s, in); err != nil {
+		return nil, err
+	}
+	outputs := m.ensemble.Outputs
+	all := make([]float64, in.Rows*outputs)
+	for from := 0; from < in.Rows; from += chunk {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		to := min(from+chunk, in.Rows)
+		m.lay(s, in, from, to)
+		if outputs == 1 {
+			m.predictor.Predict(all[from:to], s.x, to-from)
+			continue
+		}
+		s.out = grow(s.out, (to-from)*outputs)
+		m.predictor.Predict(s.out, s.x, to-from)
+		for o := range outputs {
+			column := all[o*in.Rows : (o+1)*in.Rows]
+			for i := from; i < to; i++ {
+				column[i] = s.out[(i-from)*outputs+o]
+			}
+		}
+	}
+	return m.frame(all, in.Rows), nil
+}
+
+// frame cuts values, column by column, into the answer. That of the usual one
+// column is a single piece of memory beside its values.
+func (m *model) frame(all []float64, rows int) *slipway.Frame {
+	var out *slipway.Frame
+	if len(m.signature.Output) == 1 {
+		one := &struct {
+			frame  slipway.Frame
+			series [1]slipway.Series
+		}{}
+		out, one.frame.Series = &one.frame, one.series[:]
+	} else {
+		out = &slipway.Frame{Series: make([]slipway.Series, len(m.signature.Output))}
+	}
+	out.Rows = rows
+	for o := range out.Series {
+		c := &m.signature.Output[o]
+		out.Series[o] = slipway.Series{Name: c.Name, Type: c.Type, Float: all[o*rows : (o+1)*rows : (o+1)*rows]}
+	}
+	return out
+}
+
+func (m *model) bind(s *scratch, in *slipway.Frame) error {
+	err := predictor.Check(in)
+	if err == nil {
+		s.at, err = predictor.Bind(s.at[:0], m.signature.Input, in)
+	}
+	return err
+}
+
+// lay writes rows from to to of in as the model's rows.
+func (m *model) lay(s *scratch, in *slipway.Frame, from, to int) {
+	width := len(s.at)
+	s.x = grow(s.x, (to-from)*width)
+	for f, j := range s.at {
+		series := &in.Series[j]
+		if e := m.codes[f]; e != nil {
+			e.fill(s.x[f:], width, series, from, to)
+			continue
+		}
+		if len(series.Float) == 0 { // text that is all missing
+			for i := range to - from {
+				s.x[i*width+f] = math.NaN()
+			}
+			continue
+		}
+		for i, v := range series.Float[from:to] {
+			s.x[i*width+f] = v
+		}
+	}
+}
+
+func grow(x []float64, n int) []float64 {
+	if cap(x) < n {
+		return make([]float64, n)
+	}
+	return x[:n]
+}
+
+// Explain gives exact path-dependent SHAP values in margin space. It fails
+// with Invalid where the model file lacks the counts that they need.
+func (m *model) Explain(ctx context.Context, in *slipway.Frame) (predictor.Explanation, error) {
+	var none predictor.Explanation
+	if err := m.enter(ctx); err != nil {
+		return none, err
+	}
+	defer m.calls.Done()
+	s := m.scratch.Get().(*scratch)
+	defer m.scratch.Put(s)
+	if err := m.bind(s, in); err != nil {
+		return none, err
+	}
+	x, err := m.explainer()
+	if err != nil {
+		return none, err
+	}
+	features, outputs := len(m.signature.Input), m.ensemble.Outputs
+	all := make([]float64, in.Rows*outputs*features)
+	value := make([][]float64, in.Rows)
+	for from := 0; from < in.Rows; from += chunk {
+		if err := ctx.Err(); err != nil {
+			return none, err
+		}
+		to := min(from+chunk, in.Rows)
+		m.lay(s, in, from, to)
+		s.out = grow(s.out, (to-from)*outputs*(features+1))
+		x.Explain(s.out, s.x, to-from)
+		for i := from; i < to; i++ {
+			value[i] = all[i*outputs*features : (i+1)*outputs*features : (i+1)*outputs*features]
+			for o := range outputs {
+				row := ((i-from)*outputs + o) * (features + 1)
+				copy(value[i][o*features:], s.out[row:row+features])
+			}
+		}
+	}
+	return predictor.Explanation{
+		Output:  m.signature.Output.Names(),
+		Feature: m.signature.Input.Names(),
+		Base:    append([]float64(nil), x.Base()...),
+		Value:   value,
+		Space:   "margin",
+		Method:  "tree_path_dependent",
+	}, nil
+}
