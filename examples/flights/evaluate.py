@@ -11,9 +11,9 @@ import json
 
 import lightgbm as lgb
 import pandas as pd
+import slipway
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
-import slipway
 from features import CATEGORICAL, FEATURES, TARGET
 
 MIN_SLICE_ROWS = 500  # fewer flights of a carrier say little about it

@@ -14,11 +14,11 @@ from typing import Any
 # be set before LightGBM loads.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-import lightgbm as lgb  # noqa: E402
-import pandas as pd  # noqa: E402
+import lightgbm as lgb
+import pandas as pd
+import slipway
 
-import slipway  # noqa: E402
-from features import CATEGORICAL, FEATURES, TARGET  # noqa: E402
+from features import CATEGORICAL, FEATURES, TARGET
 
 PARAMS = {
     "learning_rate": 0.05,
