@@ -23,6 +23,8 @@ KEY, TIME, TARGET = "flight_id", "departed_at", "delayed"
 CATEGORICAL = ["carrier", "origin", "dest"]
 WEATHER = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "precip", "pressure", "visib"]
 FEATURES = [*CATEGORICAL, "distance", "hour", "weekday", *WEATHER, "recent_delay"]
+# What this project reads of the raw feed.
+COLUMNS = [KEY, TIME, *CATEGORICAL, "distance", "weather_at", *WEATHER, "dep_delay", "arr_delay"]
 
 LATE_MINUTES = 15  # a flight is delayed when it arrives later than this
 NOTICE_MINUTES = 60  # a flight is scored this long before its scheduled departure
@@ -100,10 +102,9 @@ def label(flights: pd.DataFrame) -> pd.Series:
 
 def read(paths: list[pathlib.Path]) -> pd.DataFrame:
     """Read files of the raw feed, in the order of their names."""
-    columns = [KEY, TIME, *CATEGORICAL, "distance", "weather_at", *WEATHER, "dep_delay", "arr_delay"]
     if not paths:
         raise SystemExit("there are no files of the feed: run python fetch.py")
-    parts = [pd.read_csv(path, usecols=columns, engine="pyarrow") for path in sorted(paths)]
+    parts = [pd.read_csv(path, usecols=COLUMNS, engine="pyarrow") for path in sorted(paths)]
     return pd.concat(parts, ignore_index=True)
 
 

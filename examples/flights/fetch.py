@@ -86,15 +86,16 @@ def join(flights: pd.DataFrame, weather: pd.DataFrame) -> pd.DataFrame:
 def stuck_weather(flights: pd.DataFrame, weather: pd.DataFrame) -> pd.DataFrame:
     """The feed as it is while the weather source repeats its last value.
 
-    From STUCK_FROM until STUCK_UNTIL every flight carries the last observation
-    that its airport made before, and that observation's time.
+    From STUCK_FROM until STUCK_UNTIL every flight, at every airport, carries the
+    last record that came before: the mistake of a cache that answers with its
+    last good record when the source is away.
     """
     begin, end = (pd.Timestamp(day, tz=TIMEZONE) for day in (STUCK_FROM, STUCK_UNTIL))
     feed = join(flights, weather)
-    last = weather[weather["weather_at"] < begin].sort_values("weather_at").groupby("origin").tail(1)
+    last = weather[weather["weather_at"] < begin].sort_values(["weather_at", "origin"]).iloc[-1]
     rows = (feed["departed_at"] >= begin) & (feed["departed_at"] < end)
     for column in ["weather_at", *WEATHER]:
-        feed.loc[rows, column] = feed.loc[rows, "origin"].map(last.set_index("origin")[column])
+        feed.loc[rows, column] = last[column]
     return feed
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pathlib
 import urllib.parse
 import warnings
+from collections.abc import Callable
 
 import pytest
 from conftest import Answer, Request, Server
@@ -163,9 +164,10 @@ def test_artifact_is_sent_whole_again_after_a_503(
     assert bodies == [b"content", b"content"]
 
 
-def test_by_hand_nothing_is_kept_and_one_warning_says_so() -> None:
+@pytest.mark.parametrize("log", [lambda: slipway.log_metric("a", 1), lambda: slipway.log_metrics({"a": 1})])
+def test_by_hand_nothing_is_kept_and_one_warning_says_so(log: Callable[[], None]) -> None:
     with pytest.warns(UserWarning, match="nothing that is logged is kept") as caught:
-        slipway.log_metric("a", 1)
+        log()
     assert caught[0].filename == __file__, "the warning points at the script"
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -113,7 +113,8 @@ def run(experiment: str = "Default", name: str | None = None, tags: Mapping[str,
 
 def log_metric(name: str, value: float, step: int = 0) -> None:
     """Record one value of a metric in the current run."""
-    log_metrics({name: value}, step)
+    if current := _active():
+        current.log_metrics({name: value}, step)
 
 
 def log_metrics(metrics: Mapping[str, float], step: int = 0) -> None:
@@ -124,7 +125,8 @@ def log_metrics(metrics: Mapping[str, float], step: int = 0) -> None:
 
 def log_param(name: str, value: Any) -> None:
     """Record one param in the current run."""
-    log_params({name: value})
+    if current := _active():
+        current.log_params({name: value})
 
 
 def log_params(params: Mapping[str, Any]) -> None:
@@ -158,7 +160,7 @@ def _active() -> Run | None:
         raise SlipwayError("invalid", "no run is active", "log inside `with slipway.run(experiment=...):`")
     if not _warned:
         _warned = True
-        warnings.warn("not inside a Slipway run: nothing that is logged is kept", stacklevel=4)
+        warnings.warn("not inside a Slipway run: nothing that is logged is kept", stacklevel=3)
     return None
 
 
