@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"testing"
 )
 
 // grown is a random ensemble of the shape that a library would train: full
