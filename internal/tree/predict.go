@@ -84,7 +84,7 @@ func (l Link) apply(m []float64, coefficient float64) {
 		}
 	case Softplus:
 		for k, v := range m {
-			m[k] = math.Log1p(math.Exp(v))
+			m[k] = max(v, 0) + math.Log1p(math.Exp(-math.Abs(v)))
 		}
 	case Step:
 		for k, v := range m {

@@ -34,6 +34,7 @@ type Explainer struct {
 	table   []float32 // the contributions
 	deep    []deepTree
 	rule    []rule    // quadrature rules by number of points
+	block   int       // rows at a time
 	base    []float64 // by output: what a prediction is before any feature is known
 	few     sync.Pool // of *workspace[uint8], eight rows
 	many    sync.Pool // of *workspace[uint64], 64 rows
@@ -52,24 +53,37 @@ type chunk struct {
 
 const (
 	chunkBits = 8
-	// maxTable bounds the tables (here 256 MB); trees beyond it are explained by
+	// maxTable bounds the tables (here 128 MB); trees beyond it are explained by
 	// quadrature, slower but in little memory.
-	maxTable = 64 << 20
+	maxTable = 32 << 20
+
+	// Outputs×features of a model beyond which blocks are small, and beyond which
+	// there is no explaining.
+	wideModel = 1 << 17
+	maxWidth  = 1 << 22
 )
 
 // NewExplainer prepares e for explanation. It is an Invalid error where the
-// file does not tell how many training rows came through each node.
+// file does not tell how many training rows came through each node, or where a
+// single explanation would have millions of values.
 func NewExplainer(e *Ensemble) (*Explainer, error) {
+	if e.Outputs*len(e.Features) > maxWidth {
+		return nil, slipway.Errorf(slipway.Invalid, "the model cannot be explained: it has %d outputs and %d features", e.Outputs, len(e.Features))
+	}
 	for i := range e.Trees {
 		if n := e.Trees[i].Nodes; len(n) > 1 && n[0].Cover <= 0 {
 			return nil, slipway.Errorf(slipway.Invalid, "the model cannot be explained: tree %d has no cover (how many training rows came through each node)", i).
 				WithHint("Save the model with the library that trained it; cover is in its own format.")
 		}
 	}
-	x := &Explainer{e: e, answers: newAnswers(e), base: append([]float64(nil), e.Base...)}
+	x := &Explainer{e: e, answers: newAnswers(e), block: 64, base: append([]float64(nil), e.Base...)}
+	if e.Outputs*len(e.Features) > wideModel {
+		x.block = 8
+	}
 	for i := range e.Trees {
 		x.addTree(i)
 	}
+	x.table = append([]float32(nil), x.table...) // without what growing left over
 	x.few.New = func() any { return newWorkspace[uint8](x) }
 	x.many.New = func() any { return newWorkspace[uint64](x) }
 	return x, nil
@@ -88,7 +102,7 @@ func (x *Explainer) Explain(dst, in []float64, rows int) {
 	dst, in = dst[:rows*per], in[:rows*width]
 	for rows > 0 {
 		n := min(rows, 64)
-		if n <= 8 {
+		if n = min(n, x.block); n <= 8 {
 			w := x.few.Get().(*workspace[uint8])
 			explainBlock(x, w, dst, in, n)
 			x.few.Put(w)
