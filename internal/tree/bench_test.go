@@ -1,99 +1,31 @@
+//go:build unix
+
 package tree
 
 import (
-	"fmt"
-	"math"
-	"math/rand/v2"
+	"syscall"
 	"testing"
+	"time"
 )
 
-// grown is a random ensemble of the shape that a library would train: full
-// trees of one depth (XGBoost), or leaf-wise trees of so many leaves (LightGBM).
-// Covers are what a training set of 10,000 rows would leave behind.
-func grown(trees, depth, leaves, features, categorical int, float32Model bool, seed uint64) *Ensemble {
-	rng := rand.New(rand.NewPCG(seed, 1))
-	e := &Ensemble{Source: "test", Outputs: 1, Base: []float64{0.5}, Float32: float32Model, Coefficient: 1,
-		Features: make([]string, features), Categories: make([][]string, features)}
-	for i := range e.Features {
-		e.Features[i] = fmt.Sprintf("f%d", i)
-	}
-	for range trees {
-		t := Tree{Nodes: []Node{{Cover: 10000}}}
-		type open struct{ node, depth int }
-		front := []open{{0, 0}}
-		for count := 1; len(front) > 0 && (leaves == 0 || count < leaves); count++ {
-			k := 0
-			if leaves > 0 { // leaf-wise growth prefers the heaviest of a few
-				for range 3 {
-					if c := rng.IntN(len(front)); t.Nodes[front[c].node].Cover > t.Nodes[front[k].node].Cover {
-						k = c
-					}
-				}
-			}
-			o := front[k]
-			front = append(front[:k], front[k+1:]...)
-			share := 0.1 + 0.8*rng.Float64()
-			n := &t.Nodes[o.node]
-			n.Left, n.Right, n.Feature = int32(len(t.Nodes)), int32(len(t.Nodes)+1), int32(rng.IntN(features))
-			n.Threshold, n.Missing, n.DefaultLeft = float64(float32(rng.NormFloat64())), MissingNaN, rng.IntN(2) == 0
-			if int(n.Feature) < categorical {
-				set := []int32{}
-				for c := range int32(100) {
-					if rng.IntN(3) == 0 {
-						set = append(set, c)
-					}
-				}
-				t.Sets = append(t.Sets, set)
-				n.Set, n.SetRight, n.DefaultLeft = int32(len(t.Sets)), float32Model, false
-			}
-			cover := n.Cover
-			t.Nodes = append(t.Nodes, Node{Cover: cover * share}, Node{Cover: cover * (1 - share)})
-			for i := range 2 {
-				if leaves > 0 || o.depth+1 < depth {
-					front = append(front, open{len(t.Nodes) - 2 + i, o.depth + 1})
-				}
-			}
+// measure runs f and reports processor time, which a busy machine disturbs less
+// than the clock: for each of units things in an operation, in the given unit.
+func measure(b *testing.B, units int, unit time.Duration, name string, f func()) {
+	used := func() time.Duration {
+		var u syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+			b.Fatal(err)
 		}
-		for i := range t.Nodes {
-			if t.Nodes[i].Leaf() {
-				t.Nodes[i].Value = float64(float32(0.1 * rng.NormFloat64()))
-			}
-		}
-		e.Trees = append(e.Trees, t)
+		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 	}
-	if err := e.settle(); err != nil {
-		panic(err)
+	f() // warm
+	n := 0
+	start := used()
+	for b.Loop() {
+		f()
+		n++
 	}
-	return e
-}
-
-// sample draws rows for grown: codes, then normal numbers, 2 % of them missing.
-func sample(e *Ensemble, rows, categorical int, seed uint64) []float64 {
-	rng := rand.New(rand.NewPCG(seed, 2))
-	x := make([]float64, rows*len(e.Features))
-	for i := range x {
-		switch {
-		case rng.IntN(50) == 0:
-			x[i] = math.NaN()
-		case i%len(e.Features) < categorical:
-			x[i] = float64(rng.IntN(110))
-		default:
-			x[i] = rng.NormFloat64()
-		}
-	}
-	return x
-}
-
-// shapes are the models that the benchmarks run: M500 (500 trees of depth 6 on
-// 30 features), and leaf-wise trees as LightGBM makes them.
-var shapes = []struct {
-	name        string
-	categorical int
-	make        func() *Ensemble
-}{
-	{"M500", 0, func() *Ensemble { return grown(500, 6, 0, 30, 0, true, 1) }},
-	{"Leaf63", 0, func() *Ensemble { return grown(500, 0, 63, 30, 0, false, 2) }},
-	{"Leaf63Cat", 6, func() *Ensemble { return grown(500, 0, 63, 30, 6, false, 3) }},
+	b.ReportMetric(float64(used()-start)/float64(unit)/float64(n*units), name)
 }
 
 func BenchmarkOneRow(b *testing.B) {
@@ -103,10 +35,10 @@ func BenchmarkOneRow(b *testing.B) {
 			p, n := NewPredictor(e), len(e.Features)
 			x, dst := sample(e, 256, s.categorical, 3), make([]float64, 1)
 			i := 0
-			for b.Loop() {
+			measure(b, 1, time.Microsecond, "cpu-µs/row", func() {
 				p.Predict(dst, x[i%256*n:][:n], 1)
 				i++
-			}
+			})
 		})
 	}
 }
@@ -118,10 +50,7 @@ func BenchmarkBatch(b *testing.B) {
 			e := s.make()
 			p := NewPredictor(e)
 			x, dst := sample(e, rows, s.categorical, 3), make([]float64, rows)
-			for b.Loop() {
-				p.Predict(dst, x, rows)
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*rows*len(e.Trees)), "ns/row/tree")
+			measure(b, rows*len(e.Trees), time.Nanosecond, "cpu-ns/row/tree", func() { p.Predict(dst, x, rows) })
 		})
 	}
 }
@@ -137,10 +66,10 @@ func BenchmarkShapOneRow(b *testing.B) {
 			n := len(e.Features)
 			in, dst := sample(e, 256, s.categorical, 3), make([]float64, n+1)
 			i := 0
-			for b.Loop() {
+			measure(b, 1, time.Microsecond, "cpu-µs/row", func() {
 				x.Explain(dst, in[i%256*n:][:n], 1)
 				i++
-			}
+			})
 		})
 	}
 }
@@ -155,10 +84,7 @@ func BenchmarkShapBatch(b *testing.B) {
 				b.Fatal(err)
 			}
 			in, dst := sample(e, rows, s.categorical, 3), make([]float64, rows*(len(e.Features)+1))
-			for b.Loop() {
-				x.Explain(dst, in, rows)
-			}
-			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*rows), "µs/row")
+			measure(b, rows, time.Microsecond, "cpu-µs/row", func() { x.Explain(dst, in, rows) })
 			b.ReportMetric(float64(4*len(x.table))/1e6, "MB")
 		})
 	}
@@ -168,11 +94,11 @@ func BenchmarkNewExplainer(b *testing.B) {
 	for _, s := range shapes {
 		b.Run(s.name, func(b *testing.B) {
 			e := s.make()
-			for b.Loop() {
+			measure(b, 1, time.Millisecond, "cpu-ms", func() {
 				if _, err := NewExplainer(e); err != nil {
 					b.Fatal(err)
 				}
-			}
+			})
 		})
 	}
 }

@@ -2,6 +2,7 @@ package tree
 
 import (
 	"math"
+	"math/bits"
 	"slices"
 )
 
@@ -99,7 +100,7 @@ func (c *cutter) follow(path []pathFeature, n *Node, child int32, bit int) []pat
 // chunk lays down the table of the subtree at node j.
 func (c *cutter) chunk(j int32, path []pathFeature) {
 	x := c.x
-	ch := chunk{literal: uint32(len(x.literal)), feature: uint32(len(x.feature)), table: uint32(len(x.table)),
+	ch := chunk{literal: uint32(len(x.literal)), feature: uint32(len(x.feature)),
 		bits: uint8(len(path) + c.splits[j]), output: uint16(c.tree.Output)}
 	var features []int32
 	inside := slices.Clone(path)
@@ -135,8 +136,15 @@ func (c *cutter) chunk(j int32, path []pathFeature) {
 		walk(n.Right, c.follow(path, n, n.Right, place[k]))
 	}
 	walk(j, inside)
-	for _, v := range table {
-		x.table = append(x.table, float32(v))
+	ch.shift = uint8(bits.Len(uint(len(features) - 1)))
+	for len(x.table)%8 != 0 {
+		x.table = append(x.table, 0)
+	}
+	ch.table = uint32(len(x.table))
+	x.table = append(x.table, make([]float32, 1<<(ch.bits+ch.shift))...)
+	for i, v := range table {
+		pattern, k := i/len(features), i%len(features)
+		x.table[int(ch.table)+pattern<<ch.shift+k] = float32(v)
 	}
 	x.chunks = append(x.chunks, ch)
 }

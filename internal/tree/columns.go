@@ -142,8 +142,12 @@ func (c *columns) table() bool {
 			return false
 		}
 		cat.words = uint32(len(cat.nodes)+63) / 64
+		seen := map[*int32]bool{} // several splits may share a set
 		for _, set := range cat.sets {
-			cat.codes = append(cat.codes, set...)
+			if len(set) > 0 && !seen[&set[0]] {
+				seen[&set[0]] = true
+				cat.codes = append(cat.codes, set...)
+			}
 		}
 		slices.Sort(cat.codes)
 		cat.codes = slices.Clip(slices.Compact(cat.codes))

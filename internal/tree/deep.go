@@ -111,7 +111,10 @@ func (b *deepBuilder) finish() {
 	build(0, nil, 0)
 	t.points = (distinct + 1) / 2
 	for len(b.x.rule) <= t.points {
-		b.x.rule = append(b.x.rule, newRule(len(b.x.rule)))
+		b.x.rule = append(b.x.rule, rule{})
+	}
+	if b.x.rule[t.points].t == nil {
+		b.x.rule[t.points] = newRule(t.points)
 	}
 	b.x.deep = append(b.x.deep, t)
 }

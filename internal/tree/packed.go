@@ -82,27 +82,29 @@ func (p *packed[T]) walk(group int, x []T, lines []uint32, out *[lanes]T) {
 // stepSets is step for models with categorical splits, without a branch: the
 // column of a categorical split holds NaN, so only its bit counts; that of a
 // numerical split has line 0, where all bits are zero.
-func (p *packed[T]) stepSets(x []T, lines []uint32, i uint32) uint32 {
-	n := &p.nodes[i]
-	word := p.bits[lines[n.column]+uint32(n.bit>>6)]
+func stepSets[T float32 | float64](nodes []packedNode[T], bits []uint64, x []T, lines []uint32, i uint32) uint32 {
+	n := &nodes[i]
+	word := bits[lines[n.column]+uint32(n.bit>>6)]
 	return n.kid + (bit(x[n.column] >= n.value) | uint32(word>>(n.bit&63))&1)
 }
 
+// walkSets is walk for models with categorical splits; a step needs more
+// registers, so it takes four trees at a time.
 func (p *packed[T]) walkSets(group int, x []T, lines []uint32, out *[lanes]T) {
-	a := *(*[lanes]uint32)(p.root[group*lanes:])
+	nodes, bits := p.nodes, p.bits
 	lines = lines[:len(x)]
-	for moved := uint32(1); moved != 0; {
-		moved = 0
-		for j := 0; j < lanes; j += 4 {
-			b0, b1 := p.stepSets(x, lines, a[j]), p.stepSets(x, lines, a[j+1])
-			b2, b3 := p.stepSets(x, lines, a[j+2]), p.stepSets(x, lines, a[j+3])
-			c0, c1 := p.stepSets(x, lines, b0), p.stepSets(x, lines, b1)
-			c2, c3 := p.stepSets(x, lines, b2), p.stepSets(x, lines, b3)
-			moved |= (c0 ^ b0) | (c1 ^ b1) | (c2 ^ b2) | (c3 ^ b3)
-			a[j], a[j+1], a[j+2], a[j+3] = c0, c1, c2, c3
+	for j := 0; j < lanes; j += 4 {
+		r := (*[4]uint32)(p.root[group*lanes+j:])
+		a0, a1, a2, a3 := r[0], r[1], r[2], r[3]
+		for {
+			b0, b1 := stepSets(nodes, bits, x, lines, a0), stepSets(nodes, bits, x, lines, a1)
+			b2, b3 := stepSets(nodes, bits, x, lines, a2), stepSets(nodes, bits, x, lines, a3)
+			a0, a1 = stepSets(nodes, bits, x, lines, b0), stepSets(nodes, bits, x, lines, b1)
+			a2, a3 = stepSets(nodes, bits, x, lines, b2), stepSets(nodes, bits, x, lines, b3)
+			if (a0^b0)|(a1^b1)|(a2^b2)|(a3^b3) == 0 {
+				break
+			}
 		}
-	}
-	for j, i := range a {
-		out[j] = p.nodes[i].value
+		out[j], out[j+1], out[j+2], out[j+3] = nodes[a0].value, nodes[a1].value, nodes[a2].value, nodes[a3].value
 	}
 }

@@ -84,7 +84,7 @@ func (l Link) apply(m []float64, coefficient float64) {
 		}
 	case Softplus:
 		for k, v := range m {
-			m[k] = math.Log1p(math.Exp(v))
+			m[k] = max(v, 0) + math.Log1p(math.Exp(-math.Abs(v)))
 		}
 	case Step:
 		for k, v := range m {
@@ -112,6 +112,7 @@ type scratch[T float32 | float64] struct {
 	rows  []T
 	lines []uint32
 	sum   []T
+	leaf  [lanes]T
 }
 
 // rowBlock is how many rows pass one group of trees before the next group is
@@ -177,7 +178,6 @@ func (g *engine[T]) margins(p *Predictor, dst, x []float64, rows int) {
 
 // block runs n laid-out rows through all trees.
 func (g *engine[T]) block(s *scratch[T], n int) {
-	var leaf [lanes]T
 	for group := range g.groups {
 		output := (*[lanes]int32)(g.output[group*lanes:])
 		for r := range n {
@@ -185,22 +185,14 @@ func (g *engine[T]) block(s *scratch[T], n int) {
 			if g.sets {
 				lines = s.lines[r*g.stride:][:g.stride]
 			}
-			g.walk(group, s.rows[r*g.stride:][:g.stride], lines, &leaf)
+			g.walk(group, s.rows[r*g.stride:][:g.stride], lines, &s.leaf)
 			if len(g.base) == 1 {
-				v := s.sum[r]
-				v += leaf[0]
-				v += leaf[1]
-				v += leaf[2]
-				v += leaf[3]
-				v += leaf[4]
-				v += leaf[5]
-				v += leaf[6]
-				v += leaf[7]
-				s.sum[r] = v
+				v, l := s.sum[r], &s.leaf
+				s.sum[r] = v + l[0] + l[1] + l[2] + l[3] + l[4] + l[5] + l[6] + l[7]
 				continue
 			}
 			sum := s.sum[r*len(g.base):][:len(g.base)]
-			for j, v := range leaf {
+			for j, v := range s.leaf {
 				sum[output[j]] += v
 			}
 		}

@@ -34,6 +34,7 @@ type Explainer struct {
 	table   []float32 // the contributions
 	deep    []deepTree
 	rule    []rule    // quadrature rules by number of points
+	block   int       // rows at a time
 	base    []float64 // by output: what a prediction is before any feature is known
 	few     sync.Pool // of *workspace[uint8], eight rows
 	many    sync.Pool // of *workspace[uint64], 64 rows
@@ -43,32 +44,46 @@ type Explainer struct {
 type chunk struct {
 	literal uint32 // its place in Explainer.literal: for each bit a count, then so many literals to AND
 	feature uint32 // its place in Explainer.feature
-	table   uint32 // its place in Explainer.table: count values for each pattern of bits
+	table   uint32 // its place in Explainer.table: 1<<shift values for each pattern of bits, of which count are in use
 	bits    uint8
+	shift   uint8 // so that the values of a pattern lie in one cache line
 	count   uint8 // how many features it contributes to
 	output  uint16
 }
 
 const (
 	chunkBits = 8
-	// maxTable bounds the tables (here 256 MB); trees beyond it are explained by
+	// maxTable bounds the tables (here 128 MB); trees beyond it are explained by
 	// quadrature, slower but in little memory.
-	maxTable = 64 << 20
+	maxTable = 32 << 20
+
+	// Outputs×features of a model beyond which blocks are small, and beyond which
+	// there is no explaining.
+	wideModel = 1 << 17
+	maxWidth  = 1 << 22
 )
 
 // NewExplainer prepares e for explanation. It is an Invalid error where the
-// file does not tell how many training rows came through each node.
+// file does not tell how many training rows came through each node, or where a
+// single explanation would have millions of values.
 func NewExplainer(e *Ensemble) (*Explainer, error) {
+	if e.Outputs*len(e.Features) > maxWidth {
+		return nil, slipway.Errorf(slipway.Invalid, "the model cannot be explained: it has %d outputs and %d features", e.Outputs, len(e.Features))
+	}
 	for i := range e.Trees {
 		if n := e.Trees[i].Nodes; len(n) > 1 && n[0].Cover <= 0 {
 			return nil, slipway.Errorf(slipway.Invalid, "the model cannot be explained: tree %d has no cover (how many training rows came through each node)", i).
 				WithHint("Save the model with the library that trained it; cover is in its own format.")
 		}
 	}
-	x := &Explainer{e: e, answers: newAnswers(e), base: append([]float64(nil), e.Base...)}
+	x := &Explainer{e: e, answers: newAnswers(e), block: 64, base: append([]float64(nil), e.Base...)}
+	if e.Outputs*len(e.Features) > wideModel {
+		x.block = 8
+	}
 	for i := range e.Trees {
 		x.addTree(i)
 	}
+	x.table = append([]float32(nil), x.table...) // without what growing left over
 	x.few.New = func() any { return newWorkspace[uint8](x) }
 	x.many.New = func() any { return newWorkspace[uint64](x) }
 	return x, nil
@@ -87,7 +102,7 @@ func (x *Explainer) Explain(dst, in []float64, rows int) {
 	dst, in = dst[:rows*per], in[:rows*width]
 	for rows > 0 {
 		n := min(rows, 64)
-		if n <= 8 {
+		if n = min(n, x.block); n <= 8 {
 			w := x.few.Get().(*workspace[uint8])
 			explainBlock(x, w, dst, in, n)
 			x.few.Put(w)
@@ -113,6 +128,8 @@ type workspace[M mask] struct {
 	order  []uint8
 	phi    []float64 // outputs × features × size
 	stack  *deepStack
+
+	touched float32 // see addFew
 }
 
 func newWorkspace[M mask](x *Explainer) *workspace[M] {
@@ -131,8 +148,10 @@ func explainBlock[M mask](x *Explainer, w *workspace[M], dst, in []float64, n in
 	answerBlock(x.answers, w, in, n)
 	clear(w.phi)
 	features := len(x.e.Features)
-	for i := range x.chunks {
-		addChunk(x, w, &x.chunks[i], n)
+	if w.size == 8 {
+		addFew(x, w, n)
+	} else {
+		addMany(x, w)
 	}
 	for i := range x.deep {
 		t := &x.deep[i]
@@ -148,85 +167,5 @@ func explainBlock[M mask](x *Explainer, w *workspace[M], dst, in []float64, n in
 			}
 			out[features] = base
 		}
-	}
-}
-
-// addChunk looks up what one chunk contributes to n rows.
-func addChunk[M mask](x *Explainer, w *workspace[M], c *chunk, n int) {
-	var word [8]uint64
-	literal := x.literal[c.literal:]
-	for j := range int(c.bits) & 15 {
-		all := ^M(0)
-		count := literal[0]
-		for _, l := range literal[1:][:count] {
-			all &= w.masks[l>>1] ^ -M(l&1)
-		}
-		word[j&7] = uint64(all)
-		literal = literal[1+count:]
-	}
-	count := uint32(c.count)
-	table := x.table[c.table:][:count<<c.bits]
-	features := x.feature[c.feature:][:count]
-	phi := w.phi[int(c.output)*len(x.e.Features)*w.size:]
-	if w.size == 8 {
-		pattern := transpose8(gather8(&word))
-		for r := range n {
-			row := table[uint32(pattern>>(8*r)&0xff)*count:][:len(features)]
-			for j, f := range features {
-				phi[int(f)*8+r] += float64(row[j])
-			}
-		}
-		return
-	}
-	var at [64]uint16
-	transpose64(&word)
-	for b, x8 := range word {
-		p := transpose8(x8)
-		for r := range 8 {
-			at[8*b+r] = uint16(uint32(p>>(8*r)&0xff) * count)
-		}
-	}
-	for j, f := range features {
-		sum := (*[64]float64)(phi[int(f)*64:])
-		values := table[j:]
-		for r := range sum {
-			sum[r] += float64(values[at[r]])
-		}
-	}
-}
-
-// gather8 puts the low bytes of eight words into one, word 0 lowest.
-func gather8(w *[8]uint64) uint64 {
-	return w[0]&0xff | w[1]&0xff<<8 | w[2]&0xff<<16 | w[3]&0xff<<24 |
-		w[4]&0xff<<32 | w[5]&0xff<<40 | w[6]&0xff<<48 | w[7]&0xff<<56
-}
-
-// transpose8 transposes eight bytes as a matrix of 8×8 bits, by exchanging ever
-// larger quadrants (Warren, "Hacker's Delight", 7-3).
-func transpose8(x uint64) uint64 {
-	t := (x ^ x>>7) & 0x00AA00AA00AA00AA
-	x ^= t ^ t<<7
-	t = (x ^ x>>14) & 0x0000CCCC0000CCCC
-	x ^= t ^ t<<14
-	t = (x ^ x>>28) & 0x00000000F0F0F0F0
-	return x ^ t ^ t<<28
-}
-
-// transpose64 transposes eight words as a matrix of 8×8 bytes: byte j of word i
-// becomes byte i of word j.
-func transpose64(w *[8]uint64) {
-	swap := func(a, b *uint64, shift uint, mask uint64) {
-		t := (*a>>shift ^ *b) & mask
-		*b ^= t
-		*a ^= t << shift
-	}
-	for i := range 4 {
-		swap(&w[i], &w[i+4], 32, 0x00000000FFFFFFFF)
-	}
-	for _, i := range [4]int{0, 1, 4, 5} {
-		swap(&w[i], &w[i+2], 16, 0x0000FFFF0000FFFF)
-	}
-	for i := 0; i < 8; i += 2 {
-		swap(&w[i], &w[i+1], 8, 0x00FF00FF00FF00FF)
 	}
 }
