@@ -44,16 +44,33 @@ func (s *Service) draw(ctx context.Context, e slipway.Event) error {
 	})
 }
 
+// graph is the lineage graph of a project as one transaction sees it.
+type graph struct {
+	tx      *db.Tx
+	project string
+}
+
+// read runs fn over one snapshot of a project's lineage.
+func (s *Service) read(ctx context.Context, project string, fn func(graph) error) error {
+	return s.o.DB.Read(ctx, func(tx *db.Tx) error { return fn(graph{tx, project}) })
+}
+
 // neighbours returns what ref was made from (up) or what was made from it.
-func (s *Service) neighbours(tx *db.Tx, project string, ref slipway.Ref, up bool) ([]slipway.Ref, error) {
+func (g graph) neighbours(ref slipway.Ref, up bool) ([]slipway.Ref, error) {
 	query := `SELECT target FROM edge WHERE project = ? AND source = ? ORDER BY number, target`
 	if up {
 		query = `SELECT source FROM edge WHERE project = ? AND target = ? ORDER BY number, source`
 	}
-	return db.All(tx, func(r db.Scanner) (ref slipway.Ref, err error) {
+	return db.All(g.tx, func(r db.Scanner) (ref slipway.Ref, err error) {
 		err = r.Scan(&ref)
 		return ref, err
-	}, query, project, ref)
+	}, query, g.project, ref)
+}
+
+// about returns the events of which ref is the subject, oldest first.
+func (g graph) about(ref slipway.Ref) ([]slipway.Event, error) {
+	return db.All(g.tx, scanEvent, `SELECT `+eventColumns+` FROM event
+		WHERE project = ? AND subject = ? AND number IS NOT NULL ORDER BY number`, g.project, ref)
 }
 
 const eventColumns = `id, number, time, project, actor, verb, subject, link, data`
@@ -61,12 +78,6 @@ const eventColumns = `id, number, time, project, actor, verb, subject, link, dat
 func scanEvent(r db.Scanner) (e slipway.Event, err error) {
 	err = r.Scan(&e.ID, &e.Number, &e.Time, &e.Project, &e.Actor, &e.Verb, &e.Subject, db.JSON(&e.Link), &e.Data)
 	return e, err
-}
-
-// about returns the events of which ref is the subject, oldest first.
-func about(tx *db.Tx, project string, ref slipway.Ref) ([]slipway.Event, error) {
-	return db.All(tx, scanEvent, `SELECT `+eventColumns+` FROM event
-		WHERE project = ? AND subject = ? AND number IS NOT NULL ORDER BY number`, project, ref)
 }
 
 // Log returns sealed events, oldest first unless the filter says otherwise.

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/slipway-ml/slipway"
-	"github.com/slipway-ml/slipway/internal/kit/db"
 )
 
 // Trace is a piece of the lineage graph around one thing.
@@ -60,8 +59,8 @@ func (s *Service) Trace(ctx context.Context, project string, ref slipway.Ref, d 
 		start.Data = p.Data
 		t.Edge = []Edge{{slipway.NewRef(slipway.KindRelease, p.Release), ref}}
 	}
-	err := s.o.DB.Read(ctx, func(tx *db.Tx) error {
-		w := walk{s: s, tx: tx, project: project, trace: &t, seen: map[slipway.Ref]bool{}}
+	err := s.read(ctx, project, func(g graph) error {
+		w := walk{graph: g, trace: &t, seen: map[slipway.Ref]bool{}}
 		if err := w.add(start); err != nil {
 			return err
 		}
@@ -87,11 +86,9 @@ func (s *Service) Trace(ctx context.Context, project string, ref slipway.Ref, d 
 
 // walk is one breadth-first walk.
 type walk struct {
-	s       *Service
-	tx      *db.Tx
-	project string
-	trace   *Trace
-	seen    map[slipway.Ref]bool
+	graph graph
+	trace *Trace
+	seen  map[slipway.Ref]bool
 }
 
 func (w *walk) add(n Node) error {
@@ -99,7 +96,7 @@ func (w *walk) add(n Node) error {
 		return nil
 	}
 	w.seen[n.Ref] = true
-	events, err := about(w.tx, w.project, n.Ref)
+	events, err := w.graph.about(n.Ref)
 	n.Event = events
 	w.trace.Node = append(w.trace.Node, n)
 	return err
@@ -115,7 +112,7 @@ func (w *walk) from(first []Edge, up bool) error {
 	for distance := step; len(level) > 0; distance += step {
 		var next []slipway.Ref
 		for _, ref := range level {
-			found, err := w.s.neighbours(w.tx, w.project, ref, up)
+			found, err := w.graph.neighbours(ref, up)
 			if err != nil {
 				return err
 			}
