@@ -24,7 +24,7 @@ type PredictionBatch struct {
 // prediction by id, or by endpoint and key: then it belongs to the latest
 // prediction for that key before the label's time.
 type Label struct {
-	Prediction string    `json:"prediction,omitempty"`
+	Prediction string    `json:"prediction_id,omitempty"`
 	Endpoint   string    `json:"endpoint,omitempty"`
 	Key        string    `json:"key,omitempty"`
 	Value      any       `json:"value"` // class or number
