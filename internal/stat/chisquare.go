@@ -8,7 +8,7 @@ import "math"
 // compared with what both rows together expect, so it is no certain alarm.
 // Cells empty in both are left out; the p-value is 1 with fewer than two
 // cells or an empty row. Rows must be independent for the p-value to hold,
-// which rows of one block are not: decide by Decide.
+// which rows of one block are not: decide by Drift.
 func ChiSquare(reference, current []float64) (statistic, df, p float64) {
 	var n, m float64
 	for i := range reference {

@@ -32,7 +32,7 @@ func over(reference, current []float64, term func(p, q float64) float64) float64
 // PSI is the population stability index Σ (q−p) ln(q/p) of counts in the same
 // cells, p the reference and q the current shares. Shares below 1e-4 count as
 // 1e-4. Without drift its mean is about (cells−1)(1/n + 1/m), so a fixed
-// threshold on small windows alarms always; Decide compares instead.
+// threshold on small windows alarms always; Drift compares instead.
 func PSI(reference, current []float64) float64 {
 	return over(reference, current, func(p, q float64) float64 {
 		p, q = max(p, floorShare), max(q, floorShare)

@@ -53,7 +53,9 @@ type DriftRule struct {
 	Statistic DriftStatistic // zero means js
 	// Level is the chance of any alarm over all features of one window that is
 	// like the reference's; zero means 0.005, which days that resemble their
-	// neighbours strongly (correlation 0.8, a quarter as reference) make 0.03.
+	// neighbours strongly (correlation 0.8) make 0.02 to 0.03 with a quarter
+	// as reference, but 0.07 with a month and 0.17 with a fortnight: compare
+	// those with care, or with Trail.
 	Level float64
 	// Effect replaces the statistic's least value worth an alarm; zero keeps it.
 	Effect float64

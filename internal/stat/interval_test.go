@@ -41,7 +41,7 @@ func metric(t testing.TB, name string) Metric {
 // On rows that share their day, the interval by day covers the truth as often
 // as it says, and the interval by row does not.
 func TestIntervalByBlockCovers(t *testing.T) {
-	const reps = 400
+	const reps = 250
 	for _, name := range []string{"roc_auc", "log_loss", "f1"} {
 		m := metric(t, name)
 		everything, _ := days(rand.New(rand.NewPCG(1, 1)), 4000, 100)
@@ -174,6 +174,10 @@ func TestMetricsRefuseBadInput(t *testing.T) {
 		"probability":    {"brier", Scored{Y: y, P: []float64{0, 1.1}}, "prediction 1"},
 		"labels only":    {"log_loss", Scored{Y: y, P: y, Classes: 3}, "needs a probability"},
 		"class":          {"accuracy", Scored{Y: y, P: []float64{0, 3}, Classes: 3}, "prediction 1"},
+		"three classes":  {"roc_auc", Scored{Y: y, P: []float64{1, 0, 0, 0, 1, 0}, Classes: 3}, "not for a model of 3 classes"},
+		"no classes":     {"roc_auc_ovr", Scored{Y: y, P: p}, "probability for each class"},
+		"one class":      {"accuracy", Scored{Y: y, P: p, Classes: 1}, "a model of 1 classes"},
+		"numbers":        {"mae", Scored{Y: y, P: []float64{1, 0, 0, 1}, Classes: 2}, "not for a model of 2 classes"},
 		"log of -1":      {"msle", Scored{Y: []float64{-1, 0}, P: p}, "truth of row 0"},
 	} {
 		_, err := metric(t, c.metric).Of(c.s)

@@ -11,7 +11,7 @@ const exactCells = 50_000_000
 // KS is the two-sample Kolmogorov-Smirnov test of raw values without NaN: the
 // largest difference of the empirical distribution functions and its two-sided
 // p-value, exact by KSExact while that is affordable, else KSLimit. It is NaN
-// without values. Decide by Decide when rows come in blocks.
+// without values. Decide by Drift when rows come in blocks.
 func KS(a, b []float64) (statistic, p float64) {
 	a, b = slices.Clone(a), slices.Clone(b)
 	slices.Sort(a)

@@ -37,7 +37,10 @@ func alwaysWidth(level, n float64) float64 {
 // AlwaysMean is the mean of one value a block, such as the difference of two
 // models' losses on the block's rows, with an interval that may be looked at
 // after every block: the chance that it ever leaves the true mean out is at
-// most 1−level. Blocks must be complete and stand in order of time; every
+// most 1−level for independent, normal blocks. Simulated at 0.95 over 200 looks
+// it is 2 % there, 4 % for mildly skewed blocks, 6 % for exponential ones, 7 %
+// when successive blocks correlate by 0.3 and 11 % by 0.5: such want longer
+// blocks. Blocks must be complete and stand in order of time; every
 // block counts alike. When successive blocks resemble each other the standard
 // error grows by √((1+ρ)/(1−ρ)), ρ their correlation. Fewer than
 // AlwaysBlocks are TooFew. It fails with Invalid for values that are not finite.

@@ -29,7 +29,7 @@ func looks(n int, next func() float64) (promoted, rolledBack bool) {
 // finds a winner in most rollouts; the always-valid test in at most 5 of 100,
 // for blocks that are normal, heavy-tailed or skewed.
 func TestEqualModelsHaveNoWinner(t *testing.T) {
-	const reps = 1000
+	const reps = 400
 	for name, draw := range map[string]func(r *rand.Rand) float64{
 		"normal":  (*rand.Rand).NormFloat64,
 		"heavy":   func(r *rand.Rand) float64 { return r.NormFloat64() / math.Sqrt(r.ExpFloat64()+0.05) },
@@ -130,7 +130,7 @@ func binomial(r *rand.Rand, n int64, p float64) (hits int64) {
 // that fails five times as often is found; one that never fails is not taken
 // for certain.
 func TestCanaryErrorsAreJudgedByBlock(t *testing.T) {
-	const reps = 200
+	const reps = 100
 	worse, better, found := 0, 0, 0
 	for rep := range reps {
 		r := rand.New(rand.NewPCG(uint64(rep), 19))

@@ -132,6 +132,15 @@ func (m Metric) check(s Scored) error {
 			return slipway.Errorf(slipway.Invalid, "%s: the weight of row %d is %v", m.Name, i, w)
 		}
 	}
+	switch {
+	case s.Classes < 0 || s.Classes == 1:
+		return slipway.Errorf(slipway.Invalid, "%s: a model of %d classes", m.Name, s.Classes).WithHint("0 classes stand for one score a row")
+	case s.Classes > 2 && !m.is(Multiclass), s.Classes == 2 && !m.is(Binary) && !m.is(Multiclass):
+		return slipway.Errorf(slipway.Invalid, "%s is not for a model of %d classes", m.Name, s.Classes).
+			WithHint("metrics of several classes are log_loss, accuracy, f1_macro, mcc, roc_auc_ovr and others")
+	case s.Classes == 0 && !m.is(Binary) && !m.is(Regression):
+		return slipway.Errorf(slipway.Invalid, "%s needs a probability for each class", m.Name)
+	}
 	if m.probability && s.Classes >= 2 && !s.matrix() {
 		return slipway.Errorf(slipway.Invalid, "%s: needs a probability for each of the %d classes, not a predicted class", m.Name, s.Classes)
 	}
