@@ -229,12 +229,22 @@ func (cat *category) line(x float64, float32Codes bool) uint32 {
 // not nil, the line of each categorical column.
 func fillRow[T float32 | float64](c *columns, x []float64, v []T, lines []uint32) {
 	v[0] = T(math.NaN())
+	// LightGBM divides missing values from all others at +Inf, which then must
+	// not go the way of a missing value.
+	largest := T(math.Inf(1))
+	if !c.float32 {
+		limit := math.MaxFloat64
+		largest = T(limit)
+	}
 	list := c.list[:len(v)]
 	for i := 1; i < len(list); i++ {
 		k := list[i]
 		y := T(x[k.feature])
 		if c.float32 {
 			y = T(float32(y))
+		}
+		if y > largest {
+			y = largest
 		}
 		switch k.view {
 		case viewNaNLeft:

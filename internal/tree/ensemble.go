@@ -183,7 +183,7 @@ func (t *Tree) depth() int {
 
 // settle checks what a loader built and puts each tree's nodes in depth-first
 // order, dropping those that pruning left behind, so that all later code may
-// rely on: children follow parents, indices are in range, numbers are finite.
+// rely on: children follow parents, indices are in range, values are finite.
 func (e *Ensemble) settle() error {
 	if len(e.Trees) == 0 {
 		return slipway.Errorf(slipway.Invalid, "the model has no trees")
@@ -258,8 +258,8 @@ func (e *Ensemble) checkNode(t *Tree, n *Node) *slipway.Error {
 	if n.Feature < 0 || int(n.Feature) >= len(e.Features) {
 		return slipway.Errorf(slipway.Invalid, "it splits feature %d, but the model has %d", n.Feature, len(e.Features))
 	}
-	if n.Set == 0 && bad(n.Threshold) {
-		return slipway.Errorf(slipway.Invalid, "its threshold is not a finite number")
+	if n.Set == 0 && math.IsNaN(n.Threshold) { // +Inf divides missing from present
+		return slipway.Errorf(slipway.Invalid, "its threshold is not a number")
 	}
 	if n.Set < 0 || int(n.Set) > len(t.Sets) {
 		return slipway.Errorf(slipway.Invalid, "it refers to category set %d, but there are %d", n.Set, len(t.Sets))

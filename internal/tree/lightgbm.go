@@ -53,6 +53,9 @@ func parseLightGBM(data []byte) (*Ensemble, error) {
 				block[key] = value
 			}
 		}
+		if !ok {
+			break // cut off
+		}
 		t, err := lightgbmTree(block)
 		if err != nil {
 			return nil, slipway.Errorf(slipway.Invalid, "%s at line %d: %s", number, start, err.Message).WithHint("%s", err.Hint)

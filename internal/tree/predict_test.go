@@ -33,6 +33,9 @@ func awkward(seed uint64, depth, leaves, features int) (*Ensemble, []float64, in
 				n.Threshold = float64(float32(n.Threshold))
 			} else {
 				n.Missing = Missing(rng.IntN(3))
+				if rng.IntN(8) == 0 {
+					n.Threshold = math.Inf(1 - 2*rng.IntN(2))
+				}
 			}
 			thresholds = append(thresholds, n.Threshold)
 		}

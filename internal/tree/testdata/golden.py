@@ -8,7 +8,6 @@ x (rows x features), prediction (rows x outputs), margin (rows x outputs) and
 contribution (rows x outputs x (features + 1), base value last).
 """
 
-import json
 import os
 import struct
 
@@ -78,9 +77,10 @@ def awkward(m, thresholds, inf=True):
     extra = m[60:90].copy()
     extra[0, :] = np.nan
     extra[1, :] = 0.0
-    extra[2, 5:7] = [47, 4000]
-    extra[3, 5:7] = [-3, 1e12]
-    extra[4, 5:7] = [2.7, 3.2]
+    if m.shape[1] > 6:
+        extra[2, 5:7] = [47, 4000]
+        extra[3, 5:7] = [-3, 1e12]
+        extra[4, 5:7] = [2.7, 3.2]
     extra[5, :5] = 1e-36
     extra[6, :5] = -0.0
     if inf:
@@ -192,10 +192,24 @@ def main():
     xgboost("xgb-parallel", {"objective": "binary:logistic", "num_parallel_tree": 4, "subsample": 0.6}, binary, x, 3)
     xgboost("xgb-dart", {"objective": "binary:logistic", "booster": "dart", "rate_drop": 0.3}, binary, x, 12)
 
+    # Two small trees with a category, for the fuzzer to start from.
+    few = x[["plain", "city"]]
+    tiny = lgb.train({"objective": "regression", "verbose": -1, "num_threads": 1, "num_leaves": 4}, lgb.Dataset(few, s), 2)
+    text = tiny.model_to_string().split("parameters:")[0]
+    with open(os.path.join(HERE, "lgb-small.txt"), "w") as f:
+        f.write(text + 'pandas_categorical:[["a", "b"]]\n')
+    tiny = xgb.train({"max_depth": 2, "nthread": 1}, xgb.DMatrix(few, s, enable_categorical=True), 2)
+    tiny.save_model(os.path.join(HERE, "xgb-small.json"))
+    tiny.save_model(os.path.join(HERE, "xgb-small.ubj"))
+
     linear = xgb.train({"booster": "gblinear", "objective": "reg:squarederror"}, xgb.DMatrix(codes(x).copy(), s), 3)
     linear.save_model(os.path.join(HERE, "bad-gblinear.json"))
     lgb.train({"objective": "regression", "linear_tree": True, "verbose": -1, "num_threads": 1}, lgb.Dataset(codes(x), s), 2).save_model(
         os.path.join(HERE, "bad-linear-tree.txt"))
+
+    # Missing against present: LightGBM writes such a split as a threshold of inf.
+    absent = pd.DataFrame({"a": np.where(rng.random(800) < 0.4, np.nan, rng.normal(size=800)), "b": rng.normal(size=800)})
+    lightgbm("lgb-absent", {"objective": "regression"}, absent["a"].isna() * 2.0 + absent["b"], absent, 10)
 
 
 if __name__ == "__main__":
