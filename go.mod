@@ -71,4 +71,3 @@ require (
 	modernc.org/memory v1.11.0 // indirect
 	modernc.org/sqlite v1.37.1 // indirect
 )
-require github.com/google/go-cmp v0.7.0 // indirect
