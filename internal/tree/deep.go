@@ -76,15 +76,7 @@ func (b *deepBuilder) finish() {
 		t.depth, distinct = max(t.depth, len(path)), max(distinct, known)
 		if n.Leaf() {
 			d := deepNode{leaf: true, value: (n.Value - b.center) / b.x.e.scale()}
-			mean := d.value
-			seen := map[int32]bool{}
-			for k := len(path) - 1; k >= 0; k-- { // the last edge of a feature has its share
-				if s := path[k]; !seen[s.feature] {
-					seen[s.feature] = true
-					mean *= s.share
-				}
-			}
-			b.x.base[t.output] += mean
+			b.x.base[t.output] += d.value * shareOf(path)
 			t.nodes[at] = d
 			return at
 		}
@@ -119,6 +111,19 @@ func (b *deepBuilder) finish() {
 	}
 	b.x.keepInverses(&t)
 	b.x.deep = append(b.x.deep, t)
+}
+
+// shareOf is the share of the cover that a whole path lets through: the product
+// over its features, each of whose last edge has its share.
+func shareOf(path []deepStep) float64 {
+	share, seen := 1.0, map[int32]bool{}
+	for k := len(path) - 1; k >= 0; k-- {
+		if s := path[k]; !seen[s.feature] {
+			seen[s.feature] = true
+			share *= s.share
+		}
+	}
+	return share
 }
 
 // keepInverses works out ahead what the walk of t divides by, as long as memory

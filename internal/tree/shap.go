@@ -20,8 +20,8 @@ import (
 // goes. So every chunk has a table of at most 256 answers' worth of
 // contributions, and explaining is looking up. Leaves under more than eight
 // distinct features are left to quadrature (deep.go). The idea of tables by
-// decision pattern is that of WOODELF (Nadel and Wettenstein 2025); that whole
-// subtrees share one table makes it three times smaller and faster.
+// decision pattern is that of WOODELF (2025); that a whole subtree shares one
+// table saves most of the look-ups.
 //
 // An Explainer is safe for concurrent use and allocates nothing per call once
 // it is warm.
