@@ -87,6 +87,7 @@ func NewExplainer(e *Ensemble) (*Explainer, error) {
 		x.addTree(i)
 	}
 	x.table = append([]float32(nil), x.table...) // without what growing left over
+	x.answers.of = nil                           // only building asks for it
 	x.few.New = func() any { return newWorkspace[uint8](x) }
 	x.many.New = func() any { return newWorkspace[uint64](x) }
 	return x, nil
