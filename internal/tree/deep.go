@@ -29,8 +29,9 @@ type deepNode struct {
 }
 
 type deepEdge struct {
-	child int32
-	share float64 // of the feature, with the edges above
+	child   int32
+	share   float64   // of the feature, with the edges above
+	inverse []float64 // see deepWalk.inverses
 }
 
 // deepBuilder collects the deep leaves of one tree.
@@ -75,15 +76,7 @@ func (b *deepBuilder) finish() {
 		t.depth, distinct = max(t.depth, len(path)), max(distinct, known)
 		if n.Leaf() {
 			d := deepNode{leaf: true, value: (n.Value - b.center) / b.x.e.scale()}
-			mean := d.value
-			seen := map[int32]bool{}
-			for k := len(path) - 1; k >= 0; k-- { // the last edge of a feature has its share
-				if s := path[k]; !seen[s.feature] {
-					seen[s.feature] = true
-					mean *= s.share
-				}
-			}
-			b.x.base[t.output] += mean
+			b.x.base[t.output] += d.value * shareOf(path)
 			t.nodes[at] = d
 			return at
 		}
@@ -103,7 +96,7 @@ func (b *deepBuilder) finish() {
 			if n.Cover > 0 {
 				s = share * nodes[child].Cover / n.Cover
 			}
-			d.edge[side] = deepEdge{build(child, append(path, deepStep{n.Feature, s}), known), s}
+			d.edge[side] = deepEdge{child: build(child, append(path, deepStep{n.Feature, s}), known), share: s}
 		}
 		t.nodes[at] = d
 		return at
@@ -116,19 +109,57 @@ func (b *deepBuilder) finish() {
 	if b.x.rule[t.points].t == nil {
 		b.x.rule[t.points] = newRule(t.points)
 	}
+	b.x.keepInverses(&t)
 	b.x.deep = append(b.x.deep, t)
 }
 
-// deepStack holds, for each depth and point, the product on the way down, the
-// sum on the way up, and the last edge's o, z and 1/(o·t+z·(1−t)).
+// shareOf is the share of the cover that a whole path lets through: the product
+// over its features, each of whose last edge has its share.
+func shareOf(path []deepStep) float64 {
+	share, seen := 1.0, map[int32]bool{}
+	for k := len(path) - 1; k >= 0; k-- {
+		if s := path[k]; !seen[s.feature] {
+			seen[s.feature] = true
+			share *= s.share
+		}
+	}
+	return share
+}
+
+// keepInverses works out ahead what the walk of t divides by, as long as memory
+// for it lasts.
+func (x *Explainer) keepInverses(t *deepTree) {
+	q := x.rule[t.points]
+	if x.inverses += 2 * len(t.nodes) * t.points; x.inverses > maxInverses {
+		return
+	}
+	for i := range t.nodes {
+		for side := range t.nodes[i].edge {
+			if e := &t.nodes[i].edge[side]; e.child != 0 {
+				e.inverse = make([]float64, t.points)
+				for k, at := range q.t {
+					e.inverse[k] = 1 / (at + e.share*(1-at))
+				}
+			}
+		}
+	}
+}
+
+// deepStack is the path of one walk: for each depth and point the product on
+// the way down, weights of the rule included, and the sum on the way up.
 type deepStack struct {
-	points  int
-	product []float64
-	below   []float64
-	inverse []float64
-	hit     []bool
-	share   []float64
-	miss    []float64 // 1/(1−t) by point
+	product, below, inverse []float64
+	last                    []deepFactor // by depth
+	once, past, miss        []float64    // by point: 1, 1−t, 1/(1−t)
+}
+
+// deepFactor is what the feature of an edge has come to on the path. Its factor
+// o·t + z·(1−t) has the inverse scale·at[k] at point k, and (o−z) times the
+// inverse is worth·at[k]; if the row misses (o = 0), z cancels out of the latter.
+type deepFactor struct {
+	at           []float64
+	scale, worth float64
+	hit          bool
 }
 
 func newDeepStack(trees []deepTree) *deepStack {
@@ -136,26 +167,39 @@ func newDeepStack(trees []deepTree) *deepStack {
 	for i := range trees {
 		depth, points = max(depth, trees[i].depth), max(points, trees[i].points)
 	}
-	s := &deepStack{hit: make([]bool, depth+1), share: make([]float64, depth+1), miss: make([]float64, points)}
-	s.product, s.below, s.inverse = make([]float64, (depth+1)*points), make([]float64, (depth+1)*points), make([]float64, (depth+1)*points)
+	size := (depth + 1) * points
+	s := &deepStack{product: make([]float64, size), below: make([]float64, size), inverse: make([]float64, size),
+		last: make([]deepFactor, depth+1), once: make([]float64, points), past: make([]float64, points), miss: make([]float64, points)}
+	for k := range s.once {
+		s.once[k] = 1
+	}
 	return s
 }
 
-// deepRow adds what the deep leaves of t contribute to row r of the block; phi
-// has stride values from one feature to the next.
-func deepRow[M mask](s *deepStack, t *deepTree, q rule, masks []M, r int, phi []float64, stride int) {
-	s.points = t.points
-	for k := range s.points {
-		s.product[k], s.inverse[k] = 1, 1
-		s.miss[k] = 1 / (1 - q.t[k])
-	}
-	s.hit[0], s.share[0] = true, 1
-	deepVisit(s, t, q, masks, r, phi, stride, 0, 0)
+// deepWalk is one row on its way through one tree.
+type deepWalk[M mask] struct {
+	*deepStack
+	tree   *deepTree
+	rule   rule
+	masks  []M
+	row    int
+	phi    []float64
+	stride int // values of phi from one feature to the next
 }
 
-func deepVisit[M mask](s *deepStack, t *deepTree, q rule, masks []M, r int, phi []float64, stride int, node int32, depth int) {
-	d, p := &t.nodes[node], s.points
-	product, below := s.product[depth*p:][:p], s.below[depth*p:][:p]
+// start adds what the deep leaves contribute to the row.
+func (w *deepWalk[M]) start() {
+	for k, t := range w.rule.t {
+		w.product[k] = w.rule.w[k]
+		w.past[k], w.miss[k] = 1-t, 1/(1-t)
+	}
+	w.last[0] = deepFactor{at: w.once[:w.tree.points], scale: 1, hit: true}
+	w.visit(0, 0)
+}
+
+func (w *deepWalk[M]) visit(node int32, depth int) {
+	d, p := &w.tree.nodes[node], w.tree.points
+	product, below := w.product[depth*p:][:p], w.below[depth*p:][:p]
 	if d.leaf {
 		for k, v := range product {
 			below[k] = v * d.value
@@ -163,43 +207,50 @@ func deepVisit[M mask](s *deepStack, t *deepTree, q rule, masks []M, r int, phi 
 		return
 	}
 	clear(below)
-	right := int(masks[d.answer] >> r & 1)
-	before := int(d.before)
-	hitBefore, shareBefore, inverseBefore := s.hit[before], s.share[before], s.inverse[before*p:][:p]
-	weightBefore := -shareBefore
-	if hitBefore {
-		weightBefore++
-	}
-	at, wt := q.t[:p], q.w[:p]
-	next, inverse, under := s.product[(depth+1)*p:][:p], s.inverse[(depth+1)*p:][:p], s.below[(depth+1)*p:][:p]
+	right := int(w.masks[d.answer] >> w.row & 1)
+	before := &w.last[d.before]
+	at := before.at[:p]
+	next, under := w.product[(depth+1)*p:][:p], w.below[(depth+1)*p:][:p]
 	for side := range d.edge {
 		e := &d.edge[side]
-		hit := hitBefore && side == right
+		hit := before.hit && side == right
 		if e.child == 0 || !hit && e.share == 0 {
 			continue // nothing there, or every term below is zero
 		}
-		weight := -e.share
+		f := deepFactor{at: w.miss[:p], worth: -1, hit: hit}
 		if hit {
-			weight++
-			for k, t := range at {
-				f := t + e.share*(1-t)
-				next[k] = product[k] * f * inverseBefore[k]
-				inverse[k] = 1 / f
+			f.at, f.scale, f.worth = w.inverses(e, depth+1), 1, 1-e.share
+			for k, t := range w.rule.t[:p] {
+				next[k] = product[k] * (t + e.share*w.past[k]) * (before.scale * at[k])
 			}
 		} else {
-			over := 1 / e.share
-			for k, t := range at {
-				next[k] = product[k] * e.share * (1 - t) * inverseBefore[k]
-				inverse[k] = over * s.miss[k]
+			f.scale = 1 / e.share
+			share, past := e.share*before.scale, w.past[:p]
+			for k := range next {
+				next[k] = product[k] * share * (past[k] * at[k])
 			}
 		}
-		s.hit[depth+1], s.share[depth+1] = hit, e.share
-		deepVisit(s, t, q, masks, r, phi, stride, e.child, depth+1)
-		sum := 0.0
+		w.last[depth+1] = f
+		w.visit(e.child, depth+1)
+		sum, now := 0.0, f.at[:p]
 		for k, u := range under {
-			sum += wt[k] * u * (weight*inverse[k] - weightBefore*inverseBefore[k])
+			sum += u * (f.worth*now[k] - before.worth*at[k])
 			below[k] += u
 		}
-		phi[int(d.feature)*stride] += sum
+		w.phi[int(d.feature)*w.stride] += sum
 	}
+}
+
+// inverses are 1/(t + z·(1−t)) by point: kept for the edges of models of usual
+// size, else worked out.
+func (w *deepWalk[M]) inverses(e *deepEdge, depth int) []float64 {
+	if e.inverse != nil {
+		return e.inverse
+	}
+	p := w.tree.points
+	out := w.inverse[depth*p:][:p]
+	for k, t := range w.rule.t[:p] {
+		out[k] = 1 / (t + e.share*w.past[k])
+	}
+	return out
 }

@@ -20,24 +20,25 @@ import (
 // goes. So every chunk has a table of at most 256 answers' worth of
 // contributions, and explaining is looking up. Leaves under more than eight
 // distinct features are left to quadrature (deep.go). The idea of tables by
-// decision pattern is that of WOODELF (Nadel and Wettenstein 2025); that whole
-// subtrees share one table makes it three times smaller and faster.
+// decision pattern is that of WOODELF (2025); that a whole subtree shares one
+// table saves most of the look-ups.
 //
 // An Explainer is safe for concurrent use and allocates nothing per call once
 // it is warm.
 type Explainer struct {
-	e       *Ensemble
-	answers *answers
-	chunks  []chunk
-	literal []uint32  // the answers that chunks are decided by; see chunk
-	feature []int32   // the features that chunks contribute to
-	table   []float32 // the contributions
-	deep    []deepTree
-	rule    []rule    // quadrature rules by number of points
-	block   int       // rows at a time
-	base    []float64 // by output: what a prediction is before any feature is known
-	few     sync.Pool // of *workspace[uint8], eight rows
-	many    sync.Pool // of *workspace[uint64], 64 rows
+	e        *Ensemble
+	answers  *answers
+	chunks   []chunk
+	literal  []uint32  // the answers that chunks are decided by; see chunk
+	feature  []int32   // the features that chunks contribute to
+	table    []float32 // the contributions
+	deep     []deepTree
+	rule     []rule    // quadrature rules by number of points
+	inverses int       // how many numbers keepInverses keeps
+	block    int       // rows at a time
+	base     []float64 // by output: what a prediction is before any feature is known
+	few      sync.Pool // of *workspace[uint8], eight rows
+	many     sync.Pool // of *workspace[uint64], 64 rows
 }
 
 // chunk is a subtree with a table.
@@ -56,6 +57,8 @@ const (
 	// maxTable bounds the tables (here 128 MB); trees beyond it are explained by
 	// quadrature, slower but in little memory.
 	maxTable = 32 << 20
+
+	maxInverses = 8 << 20 // numbers that quadrature keeps (64 MB)
 
 	// Outputs×features of a model beyond which blocks are small, and beyond which
 	// there is no explaining.
@@ -84,6 +87,7 @@ func NewExplainer(e *Ensemble) (*Explainer, error) {
 		x.addTree(i)
 	}
 	x.table = append([]float32(nil), x.table...) // without what growing left over
+	x.answers.of = nil                           // only building asks for it
 	x.few.New = func() any { return newWorkspace[uint8](x) }
 	x.many.New = func() any { return newWorkspace[uint64](x) }
 	return x, nil
@@ -156,7 +160,9 @@ func explainBlock[M mask](x *Explainer, w *workspace[M], dst, in []float64, n in
 	for i := range x.deep {
 		t := &x.deep[i]
 		for r := range n {
-			deepRow(w.stack, t, x.rule[t.points], w.masks, r, w.phi[t.output*features*w.size+r:], w.size)
+			walk := deepWalk[M]{deepStack: w.stack, tree: t, rule: x.rule[t.points], masks: w.masks, row: r,
+				phi: w.phi[t.output*features*w.size+r:], stride: w.size}
+			walk.start()
 		}
 	}
 	for r := range n {
