@@ -185,3 +185,16 @@ func TestProgressRises(t *testing.T) {
 		t.Error("no progress was told")
 	}
 }
+
+func TestDefaultCommand(t *testing.T) {
+	command, err := DefaultCommand()
+	if !linked {
+		expect(t, err, slipway.Unavailable, "slipway-query is missing")
+		_, err = New(Options{}).Run(context.Background(), Request{SQL: "SELECT 1"})
+		expect(t, err, slipway.Unavailable, "no query engine")
+		return
+	}
+	if err != nil || len(command) != 2 || command[1] != "query-worker" {
+		t.Errorf("%v, %v", command, err)
+	}
+}
