@@ -18,6 +18,7 @@ import (
 	"github.com/slipway-ml/slipway"
 	"github.com/slipway-ml/slipway/internal/cli"
 	"github.com/slipway-ml/slipway/internal/config"
+	"github.com/slipway-ml/slipway/internal/kit/query"
 	"github.com/slipway-ml/slipway/internal/kit/term"
 )
 
@@ -47,6 +48,10 @@ func Main() {
 // run executes one command line and returns its exit status, which comes from
 // the error's code and from nothing else.
 func run(ctx context.Context, w world) int {
+	if len(w.args) == 1 && w.args[0] == "query-worker" {
+		// Not a command for people: internal/kit/query starts it.
+		return query.Serve(w.stdin, w.stdout, w.stderr)
+	}
 	cfg := config.Load(w.getenv, w.home)
 	tio := term.New(w.stdin, w.stdout, w.stderr, w.getenv)
 	s := &session{config: cfg}

@@ -76,6 +76,7 @@ func (e *Engine) ask(ctx context.Context, wire wireRequest, progress func(float6
 		answered, err := e.askWorker(ctx, w, wire, progress, on, last)
 		if errors.Is(err, errGone) {
 			if !fresh && !answered && ctx.Err() == nil {
+				w.end()
 				continue
 			}
 			return w.death(wire.Memory)

@@ -14,19 +14,25 @@ import (
 // shared by the files of a table.
 const sniffBytes = 64 << 20
 
+// knownBytes is how much of each file is looked at when its columns and its
+// dialect are known already: enough to tell its header and its lines' ends.
+const knownBytes = 4 << 20
+
 // csvTable is what is known of a table of CSV files while it is looked at.
 type csvTable struct {
 	csv     CSV
 	null    map[string]bool
 	files   []csvFile
+	whole   bool // every value has been looked at
 	guesses []*guess
 	index   map[string]int // of a guess by the column's name in lower case
 }
 
 // csvFile is one file and the names of its columns.
 type csvFile struct {
-	text  *textFile
-	names []string
+	text    *textFile
+	names   []string
+	newline string // how its lines end, as DuckDB writes it
 }
 
 // csvSource finds out how the files of t are written and makes the SQL that
@@ -37,18 +43,20 @@ func (s *session) csvSource(t Table) (source, error) {
 		c.null[n] = true
 	}
 	known := len(t.Columns) > 0 && t.CSV.Delimiter != "" && t.CSV.Header != nil
+	c.whole = true
 	for _, path := range t.Files {
 		limit := max(1<<20, sniffBytes/len(t.Files))
 		if known {
-			limit = 1 << 20
+			limit = knownBytes
 		}
 		file, err := openText(path, t.CSV.Encoding, s.request.TempDir, limit)
 		if err != nil {
 			return source{}, err
 		}
-		if err := c.look(file, t.Columns, known); err != nil {
+		if err := c.look(file, t.Columns, s.request.TempDir); err != nil {
 			return source{}, err
 		}
+		c.whole = c.whole && file.whole
 		file.head = nil
 	}
 	c.csv.Null = t.CSV.null()
@@ -66,9 +74,9 @@ func (s *session) csvSource(t Table) (source, error) {
 	return source{sql: sql, schema: columns, csv: c.csv}, err
 }
 
-// look reads what there is of one file: its dialect when it is the first, its
-// columns, and, unless they are known, what its values can be.
-func (c *csvTable) look(file *textFile, declared slipway.Schema, known bool) error {
+// look reads the beginning of one file: its dialect when it is the first, its
+// columns, and what their values can be.
+func (c *csvTable) look(file *textFile, declared slipway.Schema, folder string) error {
 	shown := filepath.Base(file.shown)
 	if c.csv.Encoding == "" {
 		c.csv.Encoding = file.encoding
@@ -84,17 +92,23 @@ func (c *csvTable) look(file *textFile, declared slipway.Schema, known bool) err
 		}
 		return slipway.Errorf(slipway.Invalid, "%s is empty", shown)
 	}
+	start := r.line
 	out := csvFile{text: file, names: columnNames(first)}
 	positional := make([]*guess, len(first))
 	for i := range positional {
 		positional[i] = newGuess("")
 	}
-	var repeats []bool
-	if !known {
-		var err error
-		if repeats, err = c.observe(shown, r, first, positional, file.whole); err != nil {
-			return err
+	repeats, err := c.observe(shown, r, first, positional, file.whole)
+	if err != nil {
+		return err
+	}
+	out.newline = `\n`
+	if r.crlf > 0 && r.lf > 0 {
+		if err := file.copyTo(folder, crlfToLF); err != nil {
+			return fmt.Errorf("convert the lines of %s: %w", file.shown, err)
 		}
+	} else if r.crlf > 0 {
+		out.newline = `\r\n`
 	}
 	if c.csv.Header == nil {
 		header := c.isHeader(first, positional, repeats)
@@ -104,18 +118,21 @@ func (c *csvTable) look(file *textFile, declared slipway.Schema, known bool) err
 		for i := range out.names {
 			out.names[i] = fmt.Sprintf("column%d", i)
 			if !c.null[string(first[i])] {
-				positional[i].observe(first[i])
+				positional[i].observe(first[i], start)
 			}
 		}
 		if len(declared) > 0 {
 			if len(declared) != len(first) {
-				return raggedError(shown+" line "+fmt.Sprint(r.line), len(declared), len(first))
+				return raggedError(fmt.Sprintf("%s line %d", shown, start), len(declared), len(first))
 			}
 			out.names = declared.Names()
 		}
 	}
 	for i, g := range positional {
 		g.name = out.names[i]
+		if at := declared.Index(g.name); at >= 0 && declared[at].Type == slipway.Int && g.line > 0 {
+			return typeError(fmt.Sprintf("%s line %d", shown, g.line), g.name, g.value, slipway.Int)
+		}
 		c.merge(g)
 	}
 	c.files = append(c.files, out)
@@ -136,7 +153,7 @@ func (c *csvTable) observe(shown string, r *records, first [][]byte, guesses []*
 			if c.null[string(f)] {
 				continue
 			}
-			guesses[i].observe(f)
+			guesses[i].observe(f, r.line)
 			if !repeats[i] && bytes.Equal(f, first[i]) {
 				repeats[i] = true
 			}
@@ -277,7 +294,7 @@ func (c *csvTable) sql(s *session, columns slipway.Schema) (string, error) {
 	var parts []string
 	for i := 0; i < len(c.files); {
 		end := i + 1
-		for end < len(c.files) && slices.Equal(c.files[end].names, c.files[i].names) && c.files[end].text.gzip == c.files[i].text.gzip {
+		for end < len(c.files) && c.files[end].readsAs(c.files[i]) {
 			end++
 		}
 		part, err := c.part(s, c.files[i:end], columns)
@@ -288,6 +305,11 @@ func (c *csvTable) sql(s *session, columns slipway.Schema) (string, error) {
 		i = end
 	}
 	return strings.Join(parts, "\nUNION ALL\n"), nil
+}
+
+// readsAs reports whether one reader can read both files.
+func (f csvFile) readsAs(other csvFile) bool {
+	return slices.Equal(f.names, other.names) && f.text.gzip == other.text.gzip && f.newline == other.newline
 }
 
 func (c *csvTable) part(s *session, files []csvFile, columns slipway.Schema) (string, error) {
@@ -301,8 +323,8 @@ func (c *csvTable) part(s *session, files []csvFile, columns slipway.Schema) (st
 		col, ok := wanted[strings.ToLower(n)]
 		has[strings.ToLower(n)] = n
 		t := "VARCHAR"
-		if ok && c.csv.Time[col.Name] == "" {
-			t = csvType(col.Type)
+		if ok {
+			t = c.csvType(col)
 		}
 		spec = append(spec, text(n)+": "+text(t))
 	}
@@ -330,21 +352,28 @@ func (c *csvTable) part(s *session, files []csvFile, columns slipway.Schema) (st
 	if files[0].text.gzip {
 		compression = "gzip"
 	}
-	return fmt.Sprintf("SELECT %s FROM read_csv(%s, auto_detect = false, delim = %s, quote = %s, escape = %s, header = %t, skip = %d, nullstr = %s, decimal_separator = %s, compression = %s, columns = {%s})",
+	return fmt.Sprintf("SELECT %s FROM read_csv(%s, auto_detect = false, delim = %s, quote = %s, escape = %s, header = %t, skip = %d, nullstr = %s, decimal_separator = %s, new_line = %s, compression = %s, columns = {%s})",
 		strings.Join(list, ", "), texts(paths), text(c.csv.Delimiter), text(quote), text(quote), *c.csv.Header, c.csv.Skip,
-		texts(c.csv.Null), text(c.csv.Decimal), text(compression), strings.Join(spec, ", ")), nil
+		texts(c.csv.Null), text(c.csv.Decimal), text(files[0].newline), text(compression), strings.Join(spec, ", ")), nil
 }
 
-// csvType is the type in which DuckDB reads the text of a column. Whole numbers
-// are read as text and cast, since its reader would round 3.7 to 4.
-func csvType(t slipway.Type) string {
-	return duckOfType[t]
+// csvType is the type in which DuckDB reads the text of a column. Its reader
+// rounds 3.7 to the whole number 4, so unless every value has been looked at,
+// whole numbers are read as text and cast by value.
+func (c *csvTable) csvType(col slipway.Column) string {
+	if c.csv.Time[col.Name] != "" || (col.Type == slipway.Int && !c.whole) {
+		return "VARCHAR"
+	}
+	return duckOfType[col.Type]
 }
 
 // value turns what was read into the column's type.
 func (c *csvTable) value(read string, col slipway.Column, zone string) string {
 	format := c.csv.Time[col.Name]
 	switch {
+	case format == "" && col.Type == slipway.Int && !c.whole:
+		return fmt.Sprintf("CASE WHEN %[1]s IS NULL OR regexp_full_match(%[1]s, '\\s*[+-]?[0-9]+\\s*') THEN %[1]s::BIGINT ELSE error(%[2]s || %[1]s || %[3]s) END",
+			read, text("column "+col.Name+" holds \""), text("\", which is not of type int"))
 	case format == "":
 		return read
 	case col.Type == slipway.Date:

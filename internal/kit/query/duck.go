@@ -322,9 +322,6 @@ func bindList[T any](t duckdb.Type, list []T) (duckdb.Value, error) {
 	return duckdb.CreateListValue(logical, values), nil
 }
 
-// interrupt stops the running query soon.
-func (d *duck) interrupt() { duckdb.Interrupt(d.conn) }
-
 // strings runs a query of text columns and returns its rows.
 func (d *duck) strings(sql string, columns int) ([][]string, error) {
 	types := slices.Repeat([]slipway.Type{slipway.Text}, columns)

@@ -21,7 +21,6 @@ var errNotLinked = slipway.Errorf(slipway.Unavailable, "this build has no query 
 func openDuck(map[string]string) (*duck, error) { return nil, errNotLinked }
 
 func (*duck) close()                                               {}
-func (*duck) interrupt()                                           {}
 func (*duck) exec(string, ...Param) (int64, error)                 { return 0, errNotLinked }
 func (*duck) describe(string, []Param) ([]column, error)           { return nil, errNotLinked }
 func (*duck) types(string, []Param) ([]column, error)              { return nil, errNotLinked }

@@ -91,8 +91,7 @@ func (f *fault) explainCSV(message, line string) error {
 		if known, ok := typeOfDuck[v[3]]; ok {
 			t = known
 		}
-		return slipway.Errorf(slipway.Invalid, "%s: column %s holds %q, which is not of type %s", where, v[1], v[2], t).
-			WithHint("if it stands for a missing value, list it under null; if the column is text, say so in its type")
+		return typeError(where, v[1], v[2], t)
 	}
 	if strings.Contains(message, "not utf-8 encoded") {
 		return slipway.Errorf(slipway.Invalid, "%s: the file is not in UTF-8", where).WithHint("say encoding: windows-1252 (or utf-16)")
@@ -103,6 +102,11 @@ func (f *fault) explainCSV(message, line string) error {
 		}
 	}
 	return slipway.Errorf(slipway.Invalid, "%s cannot be read", where)
+}
+
+func typeError(where, column, value string, t slipway.Type) error {
+	return slipway.Errorf(slipway.Invalid, "%s: column %s holds %q, which is not of type %s", where, column, value, t).
+		WithHint("if it stands for a missing value, list it under null; if the column is text, say so in its type")
 }
 
 func raggedError(where string, want, got any) error {

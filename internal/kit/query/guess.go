@@ -61,17 +61,20 @@ type guess struct {
 	name    string
 	seen    bool // a value that is not missing
 	can     shape
+	line    int    // of the first value that is no whole number; 0 while there is none
+	value   string // it
 	formats []timeFormat
 }
 
 func newGuess(name string) *guess { return &guess{name: name, can: isAny, formats: timeFormats} }
 
 // observe narrows the guess by one value, which is not missing.
-func (g *guess) observe(field []byte) {
+func (g *guess) observe(field []byte, line int) {
 	g.seen = true
 	if g.can == 0 {
 		return
 	}
+	was := g.can
 	b := bytes.TrimSpace(field)
 	if g.can&(isInt|isFloat|isComma) != 0 {
 		g.can &= numberShape(b) | isBool | isDate | isTime | isOther
@@ -87,6 +90,9 @@ func (g *guess) observe(field []byte) {
 		if len(g.formats) == 0 {
 			g.can &^= isOther
 		}
+	}
+	if was&^g.can&isInt != 0 {
+		g.line, g.value = line, string(field)
 	}
 }
 
@@ -139,7 +145,7 @@ func (g *guess) result(decimal string) (t slipway.Type, strptime string) {
 // fits reports whether a value agrees with the column's type.
 func (g *guess) fits(field []byte) bool {
 	probe := &guess{can: g.can, formats: g.formats}
-	probe.observe(field)
+	probe.observe(field, 0)
 	return probe.can != 0
 }
 

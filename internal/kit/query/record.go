@@ -16,6 +16,8 @@ type records struct {
 	at     int  // line that data begins with
 	fields [][]byte
 	fault  string // what is wrong with line, once next has returned nil; "" at the end
+	lf     int    // records so far that ended in LF
+	crlf   int    // records so far that ended in CRLF
 }
 
 func newRecords(data []byte, c CSV) *records {
@@ -74,13 +76,22 @@ func (r *records) next() [][]byte {
 			}
 			r.fields = append(r.fields, nil)
 		}
-		r.data = bytes.TrimPrefix(r.data, []byte{'\r'})
-		if len(r.data) > 0 {
-			r.data = r.data[1:]
-			r.at++
-		}
+		r.endLine()
 		return r.fields
 	}
+}
+
+// endLine passes over the end of a record.
+func (r *records) endLine() {
+	switch {
+	case bytes.HasPrefix(r.data, []byte("\r\n")):
+		r.data = r.data[2:]
+		r.crlf++
+	case len(r.data) > 0:
+		r.data = r.data[1:]
+		r.lf++
+	}
+	r.at++
 }
 
 // bare reads a field without quotes: up to the delimiter or the line's end.

@@ -41,14 +41,18 @@ func Serve(in io.Reader, out, progress io.Writer) int {
 				}
 				// The engine is gone: nobody waits for what is still running.
 				if s := running.Load(); s != nil {
-					s.duck.interrupt()
+					os.RemoveAll(s.request.TempDir)
+					os.Exit(1)
 				}
 				return
 			}
 			requests <- r
 		}
 	}()
+	temp := ""
+	defer func() { os.RemoveAll(temp) }() // the engine cannot, if it is gone
 	for r := range requests {
+		temp = r.TempDir
 		w := bufio.NewWriterSize(out, 256<<10)
 		if err := answer(r, w, progress, &running); err != nil {
 			if err := writeJSON(w, tagError, slipway.AsError(err)); err != nil {
@@ -89,12 +93,12 @@ func answer(r wireRequest, out io.Writer, progress io.Writer, running *atomic.Po
 		}
 	}()
 	s := &session{request: r, out: out, files: newFileNames(r.TempDir)}
+	running.Store(s)
+	defer running.Store(nil)
 	if s.duck, err = s.open(); err != nil {
 		return err
 	}
 	defer s.duck.close()
-	running.Store(s)
-	defer running.Store(nil)
 	ctx, cancel := context.WithCancel(context.Background())
 	watched := make(chan struct{})
 	go func() {
@@ -114,9 +118,10 @@ func answer(r wireRequest, out io.Writer, progress io.Writer, running *atomic.Po
 // watch tells progress, and ends the process when it holds far more memory than
 // its limit: DuckDB keeps its own account, which does not see everything.
 func (s *session) watch(ctx context.Context, progress io.Writer) {
+	fmt.Fprintln(progress, "progress 0")
 	s.duck.watchProgress(ctx, func(percent float64) {
 		if percent > 0 {
-			fmt.Fprintf(progress, "progress %.1f\n", percent)
+			fmt.Fprintf(progress, "progress %.4f\n", percent)
 		}
 		if resident() > s.request.Memory+s.request.Memory/2+(512<<20) {
 			os.Exit(exitMemory)

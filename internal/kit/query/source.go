@@ -56,7 +56,7 @@ func (s *session) source(t Table) (source, error) {
 // jsonSource reads JSON in two steps, because DuckDB takes a time with an offset
 // for one without: first it says what it sees, then times are read as such.
 func (s *session) jsonSource(t Table, paths []string) (source, error) {
-	options := "union_by_name = true, hive_partitioning = false, timestampformat = 'iso', dateformat = 'iso', sample_size = 1000000"
+	options := "union_by_name = true, hive_partitioning = false, sample_size = 1000000"
 	reader := fmt.Sprintf("read_json(%s, %s)", texts(paths), options)
 	seen, err := s.duck.strings("SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM "+reader+")", 2)
 	if err != nil {

@@ -146,6 +146,14 @@ func openText(path, encoding, folder string, limit int) (*textFile, error) {
 			return nil, err
 		}
 	}
+	if bytes.IndexByte(out.head, '\n') < 0 && bytes.IndexByte(out.head, '\r') >= 0 {
+		if err := out.copyTo(folder, oldMacToLF); err != nil {
+			return nil, fmt.Errorf("convert the lines of %s: %w", path, err)
+		}
+		if err := out.read(limit); err != nil {
+			return nil, err
+		}
+	}
 	out.head = bytes.TrimPrefix(out.head, []byte("\xef\xbb\xbf"))
 	if !out.whole {
 		if end := bytes.LastIndexByte(out.head, '\n'); end >= 0 {
@@ -232,53 +240,85 @@ func guessEncoding(head []byte, whole bool) string {
 
 // toUTF8 copies the file into folder in UTF-8 and reads the copy from then on.
 func (t *textFile) toUTF8(folder string) error {
+	if t.encoding == encodingUTF16 {
+		return t.copyTo(folder, fromUTF16)
+	}
+	return t.copyTo(folder, from1252)
+}
+
+// copyTo makes a changed copy of the file in folder, which is read from then on.
+func (t *textFile) copyTo(folder string, change func(*bufio.Writer, *bufio.Reader) error) error {
 	in, err := t.open()
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	f, err := os.CreateTemp(folder, "utf8-*.csv")
+	f, err := os.CreateTemp(folder, "copy-*.csv")
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	out := bufio.NewWriterSize(f, 256<<10)
-	if t.encoding == encodingUTF16 {
-		err = fromUTF16(out, bufio.NewReader(in))
-	} else {
-		err = from1252(out, bufio.NewReader(in))
-	}
-	if err == nil {
+	if err = change(out, bufio.NewReaderSize(in, 256<<10)); err == nil {
 		err = out.Flush()
 	}
-	t.path = f.Name()
+	t.path, t.gzip = f.Name(), false
 	return err
+}
+
+// crlfToLF ends every line in LF: DuckDB wants all lines of a file to end alike.
+func crlfToLF(w *bufio.Writer, r *bufio.Reader) error {
+	return eachByte(r, func(b byte) error {
+		if b == '\r' {
+			if next, err := r.Peek(1); err == nil && next[0] == '\n' {
+				return nil
+			}
+		}
+		return w.WriteByte(b)
+	})
+}
+
+// oldMacToLF is for files whose lines end in CR alone.
+func oldMacToLF(w *bufio.Writer, r *bufio.Reader) error {
+	return eachByte(r, func(b byte) error {
+		if b == '\r' {
+			b = '\n'
+		}
+		return w.WriteByte(b)
+	})
+}
+
+func eachByte(r *bufio.Reader, fn func(byte) error) error {
+	for {
+		b, err := r.ReadByte()
+		if err == io.EOF {
+			return nil
+		}
+		if err == nil {
+			err = fn(b)
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // windows1252 are the characters 0x80 to 0x9f, where it differs from latin-1;
 // the five that it leaves open keep their latin-1 meaning.
 var windows1252 = []rune("€\u0081‚ƒ„…†‡ˆ‰Š‹Œ\u008dŽ\u008f\u0090‘’“”•–—˜™š›œ\u009džŸ")
 
-func from1252(w *bufio.Writer, r io.ByteReader) error {
-	for {
-		b, err := r.ReadByte()
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
+func from1252(w *bufio.Writer, r *bufio.Reader) error {
+	return eachByte(r, func(b byte) error {
 		c := rune(b)
 		if b >= 0x80 && b <= 0x9f {
 			c = windows1252[b-0x80]
 		}
-		if _, err := w.WriteRune(c); err != nil {
-			return err
-		}
-	}
+		_, err := w.WriteRune(c)
+		return err
+	})
 }
 
-func fromUTF16(w *bufio.Writer, r io.Reader) error {
+func fromUTF16(w *bufio.Writer, r *bufio.Reader) error {
 	var order binary.ByteOrder = binary.LittleEndian
 	var unit [2]byte
 	first, lead := true, rune(0)

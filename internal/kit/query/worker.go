@@ -76,15 +76,17 @@ func (p *pool) get() (w *worker, fresh bool, err error) {
 
 // put keeps w for the next request, or ends it.
 func (p *pool) put(w *worker) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed || len(p.idle) >= maxIdle {
-		go w.end()
-		return
-	}
 	w.tell(nil)
-	w.timer = time.AfterFunc(idleTime, func() { p.retire(w) })
-	p.idle = append(p.idle, w)
+	p.mu.Lock()
+	keep := !p.closed && len(p.idle) < maxIdle
+	if keep {
+		w.timer = time.AfterFunc(idleTime, func() { p.retire(w) })
+		p.idle = append(p.idle, w)
+	}
+	p.mu.Unlock()
+	if !keep {
+		w.end()
+	}
 }
 
 // retire ends w if nobody took it meanwhile.
@@ -209,8 +211,10 @@ func (w *worker) end() {
 	w.once.Do(func() {
 		w.in.Close()
 		w.kill()
-		<-w.heard
+		// Wait closes our ends of the pipes, so that listen ends too, even if a
+		// child of the worker still holds the other ends.
 		w.exit = w.cmd.Wait()
+		<-w.heard
 		os.RemoveAll(w.temp)
 	})
 }
