@@ -8,45 +8,24 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
-	"strings"
 )
 
-//go:embed all:src/slipway
+// Files are named by kind, so that byte code which a test run left behind stays
+// out of the binary.
+//
+//go:embed src/slipway/*.py src/slipway/py.typed
 var files embed.FS
 
-// FS is the source tree of the SDK: its root holds the folder slipway. Byte code
-// that a test run left behind is embedded but not shown.
-var FS fs.FS = sourceFS{}
+// FS is the source tree of the SDK: its root holds the folder slipway.
+var FS fs.FS = source()
 
-// sourceFS is the embedded tree below src without __pycache__.
-type sourceFS struct{}
-
-func (sourceFS) Open(name string) (fs.File, error) {
-	if !fs.ValidPath(name) || hidden(name) {
-		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+func source() fs.FS {
+	sub, err := fs.Sub(files, "src")
+	if err != nil {
+		panic(err) // the name above is a constant
 	}
-	return files.Open(path.Join("src", name))
-}
-
-// ReadDir lists a folder without the hidden ones.
-func (sourceFS) ReadDir(name string) ([]fs.DirEntry, error) {
-	if !fs.ValidPath(name) || hidden(name) {
-		return nil, &fs.PathError{Op: "readdir", Path: name, Err: fs.ErrNotExist}
-	}
-	entries, err := files.ReadDir(path.Join("src", name))
-	shown := entries[:0:0]
-	for _, e := range entries {
-		if !hidden(e.Name()) {
-			shown = append(shown, e)
-		}
-	}
-	return shown, err
-}
-
-func hidden(name string) bool {
-	return strings.HasSuffix(name, ".pyc") || strings.Contains("/"+name+"/", "/__pycache__/")
+	return sub
 }
 
 // Extract writes the SDK to dir, which is then ready for PYTHONPATH. Files that

@@ -11,10 +11,10 @@ import json
 
 import lightgbm as lgb
 import pandas as pd
-import slipway
+from features import CATEGORICAL, FEATURES, TARGET
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
-from features import CATEGORICAL, FEATURES, TARGET
+import slipway
 
 MIN_SLICE_ROWS = 500  # fewer flights of a carrier say little about it
 

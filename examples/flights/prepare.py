@@ -7,10 +7,10 @@ be judged by: in a pipeline, a step sees the files that it declares.
 
 from __future__ import annotations
 
-import pandas as pd
-import slipway
-
 import features
+import pandas as pd
+
+import slipway
 
 PARAMS = {
     "test_days": 14,  # the days at the end that are kept for the gate

@@ -5,16 +5,15 @@ from __future__ import annotations
 import importlib.util
 import pathlib
 
-import numpy as np
-import pandas as pd
-import pytest
-from pandas.testing import assert_frame_equal
-
 import evaluate
 import features
 import fetch
+import numpy as np
+import pandas as pd
 import prepare
+import pytest
 import train
+from pandas.testing import assert_frame_equal
 
 NEW_YORK = "America/New_York"
 

@@ -16,9 +16,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import lightgbm as lgb
 import pandas as pd
-import slipway
-
 from features import CATEGORICAL, FEATURES, TARGET
+
+import slipway
 
 PARAMS = {
     "learning_rate": 0.05,

@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 import pytest
-from conftest import Answer, Server
+from fake_server import Answer, Server
 
 import slipway
 

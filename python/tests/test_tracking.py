@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 
 import pytest
-from conftest import Answer, Request, Server
+from fake_server import Answer, Request, Server
 
 import slipway
 

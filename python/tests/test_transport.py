@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import Answer, Server
+from fake_server import Answer, Server
 
 import slipway
 from slipway import SlipwayError, transport
