@@ -21,6 +21,7 @@ const (
 	Unavailable     Code = "unavailable"     // try again later: busy, full, or a dependency is away
 	Internal        Code = "internal"        // a defect of ours; the text is not shown
 	Interrupted     Code = "interrupted"     // the caller pressed Ctrl-C
+	Failed          Code = "failed"          // a program of the user's failed: a step, an installation
 )
 
 // codes turns a Code into an HTTP status and a command's exit status.
@@ -34,6 +35,7 @@ var codes = map[Code]struct{ http, exit int }{
 	Unavailable:     {503, 7},
 	Internal:        {500, 1},
 	Interrupted:     {499, 130},
+	Failed:          {424, 1},
 }
 
 // HTTPStatus is the status a server answers with; an unknown code reads 500.

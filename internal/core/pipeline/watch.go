@@ -1,0 +1,139 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+
+	"github.com/slipway-ml/slipway"
+	"github.com/slipway-ml/slipway/internal/kit/web"
+)
+
+// watcher is told what happens in a run.
+type watcher struct{ say func(web.Progress) }
+
+// say tells every watcher.
+func (d *drive) say(p web.Progress) {
+	d.mu.Lock()
+	watchers := slices.Clone(d.watchers)
+	d.mu.Unlock()
+	for _, w := range watchers {
+		w.say(p)
+	}
+}
+
+// taskNews is what a watcher learns of a task.
+func taskNews(t Task) web.Progress {
+	t.Material = nil // it is long, and `runs why` has it
+	raw, _ := json.Marshal(t)
+	text := t.Message
+	if text == "" {
+		text = t.Why.Reason
+	}
+	return web.Progress{Topic: t.Step, State: string(t.State), Message: text, Data: raw}
+}
+
+func (d *drive) sayTask(t Task) { d.say(taskNews(t)) }
+
+// sayTaskLocked is sayTask for a caller that holds mu.
+func (d *drive) sayTaskLocked(t Task) {
+	for _, w := range d.watchers {
+		w.say(taskNews(t))
+	}
+}
+
+// Watch tells say what happens in a run until it ends, beginning with how it
+// stands, and returns the run. When ctx ends first it returns ctx's error; the
+// run goes on.
+func (s *Service) Watch(ctx context.Context, project, id string, say func(web.Progress)) (Run, error) {
+	s.mu.Lock()
+	d := s.runs[id]
+	s.mu.Unlock()
+	if d == nil {
+		return s.Run(ctx, project, id)
+	}
+	w := &watcher{say: say}
+	d.mu.Lock()
+	d.watchers = append(d.watchers, w)
+	select {
+	case <-d.ready:
+		for _, t := range d.tasks {
+			say(taskNews(*t))
+		}
+	default:
+	}
+	d.mu.Unlock()
+	defer func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.watchers = slices.DeleteFunc(d.watchers, func(o *watcher) bool { return o == w })
+	}()
+	select {
+	case <-d.done:
+	case <-ctx.Done():
+		return Run{}, ctx.Err()
+	}
+	r, err := s.Run(ctx, project, id)
+	if err == nil && !r.State.Done() {
+		err = slipway.Errorf(slipway.Unavailable, "the server ended while the run went on").
+			WithHint("its steps go on; the next server takes it up")
+	}
+	if err == nil && d.cause != nil && r.State == Failed {
+		err = d.cause
+	}
+	return r, err
+}
+
+// Do submits a request and waits for its end. A run that ends badly comes back
+// with its error: Failed when a step failed, Interrupted when it was cancelled.
+// It is what retraining and backtests call.
+func (s *Service) Do(ctx context.Context, project string, r Request, say func(web.Progress)) (Run, error) {
+	if say == nil {
+		say = func(web.Progress) {}
+	}
+	id, err := s.Submit(ctx, project, r)
+	if err != nil {
+		return Run{}, err
+	}
+	run, err := s.Watch(ctx, project, id, say)
+	if err != nil {
+		return run, err
+	}
+	return run, run.verdict()
+}
+
+// verdict is the error of a run that ended badly.
+func (r Run) verdict() error {
+	switch r.State {
+	case Failed:
+		for _, t := range r.Task {
+			if t.State == Failed {
+				return slipway.Errorf(slipway.Failed, "%s", r.Error).WithHint("`slipway logs %s %s` shows what it printed", r.ID[:8], t.Step)
+			}
+		}
+		return slipway.Errorf(slipway.Failed, "%s", r.Error)
+	case Cancelled:
+		return slipway.Errorf(slipway.Interrupted, "the run was cancelled")
+	}
+	return nil
+}
+
+// DryRun says what a request would run, and why. Nothing is recorded but the
+// windows that it had to cut out.
+func (s *Service) DryRun(ctx context.Context, project string, r Request, say func(web.Progress)) (Run, error) {
+	run := Run{Project: project, Revision: r.Revision, Request: r, Trigger: r.Trigger, Created: s.now(), State: Queued}
+	pl, err := s.prepare(ctx, run, say)
+	if err != nil {
+		return run, err
+	}
+	run.Revision, run.Data, run.Environment, run.Task = pl.revision.Number, pl.versions, &pl.environment, pl.newTasks()
+	tasks := make([]*Task, len(run.Task))
+	for i := range run.Task {
+		tasks[i] = &run.Task[i]
+	}
+	if err := s.decide(ctx, pl, project, tasks); err != nil {
+		return run, err
+	}
+	run.Nothing = !slices.ContainsFunc(run.Task, func(t Task) bool { return t.State != Reused })
+	return run, nil
+}
