@@ -4,11 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"path"
 	"strings"
 
 	"github.com/slipway-ml/slipway"
-	"github.com/slipway-ml/slipway/internal/content"
 	"github.com/slipway-ml/slipway/internal/project"
 )
 
@@ -86,19 +84,14 @@ func (s *Service) tree(ctx context.Context, p *project.Project, key string, out 
 	if out.Tree {
 		return out.Digest, nil
 	}
-	name := path.Base(out.Path)
 	if out.Path == "" {
 		step, output, _ := strings.Cut(key, ".")
-		name = output
+		out.Path = output
 		if st := p.Pipeline.Step(step); st != nil && st.Output(output) != nil {
-			name = path.Base(st.Output(output).Path)
+			out.Path = st.Output(output).Path
 		}
 	}
-	t, err := content.NewTree([]content.Entry{{Path: name, Digest: out.Digest, Size: out.Size}})
-	if err != nil {
-		return "", err
-	}
-	return s.o.Content.PutTree(ctx, t)
+	return s.single(ctx, out)
 }
 
 // training is the output that the step which trains reads its rows from: the
