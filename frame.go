@@ -46,3 +46,43 @@ func (f *Frame) Schema() Schema {
 	}
 	return out
 }
+
+// Take makes a frame of the rows at the positions given, in that order.
+func (f *Frame) Take(rows []int) *Frame {
+	out := &Frame{Rows: len(rows), Series: make([]Series, len(f.Series))}
+	for i, s := range f.Series {
+		t := Series{Name: s.Name, Type: s.Type}
+		if s.Text == nil {
+			t.Float = make([]float64, len(rows))
+			for j, r := range rows {
+				t.Float[j] = s.Float[r]
+			}
+			out.Series[i] = t
+			continue
+		}
+		t.Text = make([]string, len(rows))
+		if s.Null != nil {
+			t.Null = make([]bool, len(rows))
+		}
+		for j, r := range rows {
+			t.Text[j] = s.Text[r]
+			if s.Null != nil {
+				t.Null[j] = s.Null[r]
+			}
+		}
+		out.Series[i] = t
+	}
+	return out
+}
+
+// Select makes a frame of the named columns, in that order, sharing their
+// values. Columns that are not there are left out.
+func (f *Frame) Select(names []string) *Frame {
+	out := &Frame{Rows: f.Rows}
+	for _, n := range names {
+		if s := f.Column(n); s != nil {
+			out.Series = append(out.Series, *s)
+		}
+	}
+	return out
+}

@@ -72,6 +72,7 @@ type Store struct {
 	packs      map[string]*pack
 	order      []*pack // newest first
 	remote     []*pack // nil until asked for
+	here, far  finder  // over order and over remote
 
 	writer  writer
 	sealing sync.WaitGroup
@@ -129,6 +130,8 @@ func (s *Store) Close() error {
 		p.close()
 	}
 	s.packs, s.order, s.remote = map[string]*pack{}, nil, nil
+	s.here.arrange(nil)
+	s.far.arrange(nil)
 	s.loaded = false
 	return err
 }

@@ -4,15 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 
 	"github.com/slipway-ml/slipway"
@@ -193,99 +189,6 @@ func TestIndexIsRebuilt(t *testing.T) {
 	}
 }
 
-// failing is a pack on a disk that fails.
-type failing struct {
-	packFile
-	mu                  sync.Mutex
-	room                int64 // bytes that may still be written
-	syncErr, truncateNo error
-}
-
-func (f *failing) WriteAt(b []byte, at int64) (int, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if int64(len(b)) > f.room {
-		n, _ := f.packFile.WriteAt(b[:f.room], at)
-		f.room = 0
-		return n, &os.PathError{Op: "write", Path: "pack", Err: syscall.ENOSPC}
-	}
-	f.room -= int64(len(b))
-	return f.packFile.WriteAt(b, at)
-}
-
-func (f *failing) Sync() error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.syncErr != nil {
-		return f.syncErr
-	}
-	return f.packFile.Sync()
-}
-
-func (f *failing) Truncate(n int64) error {
-	if f.truncateNo != nil {
-		return f.truncateNo
-	}
-	return f.packFile.Truncate(n)
-}
-
-func TestFullDisk(t *testing.T) {
-	for _, truncateNo := range []error{nil, syscall.EIO} {
-		dir := t.TempDir()
-		s := openStore(t, dir, Options{})
-		disk := &failing{room: 100_000, truncateNo: truncateNo}
-		s.wrap = func(f *os.File) packFile { disk.packFile = f; return disk }
-		first := put(t, s, noise(1, 90_000))
-		for _, n := range []int{50_000, 3 << 20} {
-			_, _, err := s.Put(t.Context(), bytes.NewReader(noise(2, n)))
-			if !slipway.IsCode(err, slipway.Unavailable) || !errors.Is(err, syscall.ENOSPC) || slipway.AsError(err).Hint == "" {
-				t.Errorf("a full disk: %v", err)
-			}
-			if has, _ := s.Has(t.Context(), slipway.DigestOf(noise(2, n))); has[0] {
-				t.Error("what did not fit is there")
-			}
-		}
-		disk.mu.Lock()
-		disk.room = 1 << 30 // somebody made room
-		disk.mu.Unlock()
-		second := put(t, s, noise(2, 50_000))
-		other := openStore(t, dir, Options{})
-		for _, s := range []*Store{s, other} {
-			get(t, s, first)
-			get(t, s, second)
-		}
-		if report, err := other.Verify(t.Context()); err != nil || len(report.Damage) > 0 {
-			t.Errorf("Verify: %+v, %v", report, err)
-		}
-	}
-}
-
-// When the disk does not confirm a write, the caller hears of it, and the same
-// content put again is really written again.
-func TestFailedSync(t *testing.T) {
-	s := openStore(t, t.TempDir(), Options{})
-	disk := &failing{room: 1 << 30}
-	s.wrap = func(f *os.File) packFile { disk.packFile = f; return disk }
-	kept := put(t, s, noise(1, 1000))
-	disk.mu.Lock()
-	disk.syncErr = syscall.EIO
-	disk.mu.Unlock()
-	for _, n := range []int{1000, 2 << 20} {
-		if _, _, err := s.Put(t.Context(), bytes.NewReader(noise(2, n))); !slipway.IsCode(err, slipway.Unavailable) {
-			t.Errorf("%d bytes: %v", n, err)
-		}
-	}
-	s.wrap = func(f *os.File) packFile { return f }
-	put(t, s, noise(3, 10)) // leaves the pack on the bad disk
-	at, ok := s.lookup(key(mustKey(t, slipway.DigestOf(noise(2, 1000)))))
-	if ok {
-		t.Errorf("unconfirmed content counts as stored, at %d of %s", at.offset, at.pack.id)
-	}
-	again := put(t, s, noise(2, 1000))
-	get(t, s, kept)
-	get(t, s, again)
-}
-
 func mustKey(t testing.TB, d slipway.Digest) key {
 	k, err := parseKey(d)
 	if err != nil {
@@ -365,84 +268,4 @@ func TestKill(t *testing.T) {
 		t.Errorf("Verify: %+v, %v", report, err)
 	}
 	t.Logf("%d acknowledged", len(acknowledged))
-}
-
-// A pack of any bytes is read without harm, and what comes out has the digest
-// it was asked for.
-func FuzzPack(f *testing.F) {
-	image, contents, _ := threeRecords(f)
-	f.Add(image, 0, byte(0))
-	f.Add(image[:len(image)/2], 40, byte(1))
-	f.Add([]byte{}, 0, byte(0))
-	f.Fuzz(func(t *testing.T, image []byte, at int, flip byte) {
-		image = bytes.Clone(image)
-		if len(image) > 0 {
-			image[max(at, -at, 0)%len(image)] ^= flip
-		}
-		s, _ := storeOf(t, image)
-		for _, b := range contents {
-			if got, err := readAll(s, slipway.DigestOf(b)); err == nil && !bytes.Equal(got, b) {
-				t.Fatal("other bytes under the digest")
-			}
-		}
-		s.mu.RLock()
-		var known []entry
-		for _, p := range s.order {
-			known = append(known, p.entries()...)
-		}
-		s.mu.RUnlock()
-		for _, e := range known {
-			r, err := s.Open(t.Context(), e.digest.digest())
-			if err == nil {
-				io.Copy(io.Discard, io.LimitReader(r, 1<<20))
-				r.Close()
-			}
-		}
-	})
-}
-
-func FuzzIndex(f *testing.F) {
-	e := entry{digest: key{1}, kind: kindBytes, offset: 32, length: 5, size: 5}
-	f.Add(encodeIndex([]entry{e, {digest: key{9}}}, 100, packMark{1}, true))
-	f.Add(encodeIndex(nil, 32, packMark{}, false))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		x, err := decodeIndex(b)
-		if err != nil {
-			return
-		}
-		for i := range x.count {
-			x.at(i)
-		}
-		for i := range 256 {
-			x.find(key{byte(i)})
-		}
-	})
-}
-
-// Every digest in an index is found, and no other.
-func TestIndexFindsAll(t *testing.T) {
-	for _, n := range []int{0, 1, 2, 9, 500, 6000} {
-		var entries []entry
-		for i := range n {
-			d := mustKey(t, slipway.DigestOf(fmt.Append(nil, i)))
-			if i%100 == 7 { // a clump, which guessing does not expect
-				d = key{7, 7, 7, 7, 7, 7, 7, 7, byte(i), byte(i >> 8)}
-			}
-			entries = append(entries, entry{digest: d, kind: kindBytes, offset: int64(i), size: int64(i) << 20})
-		}
-		x, err := decodeIndex(encodeIndex(entries, 5, packMark{}, false))
-		if err != nil || x.checkBody() != nil {
-			t.Fatal(err)
-		}
-		for _, want := range entries {
-			if got, ok := x.find(want.digest); !ok || got != want {
-				t.Errorf("%d entries: %v is found as %v", n, want, got)
-			}
-		}
-		for i := range 1000 {
-			if _, ok := x.find(mustKey(t, slipway.DigestOf(fmt.Append(nil, "other", i)))); ok {
-				t.Error("a stranger was found")
-			}
-		}
-	}
 }

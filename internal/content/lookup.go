@@ -18,13 +18,14 @@ import (
 // lookup finds content in the local packs as they are known now.
 func (s *Store) lookup(k key) (place, bool) {
 	s.mu.RLock()
-	defer s.mu.RUnlock()
-	for _, p := range s.order {
-		if e, ok := p.find(k); ok {
-			return place{e, p}, true
-		}
+	loc, ok, build := s.here.find(k)
+	s.mu.RUnlock()
+	if build {
+		s.mu.Lock()
+		s.here.build(s.order)
+		s.mu.Unlock()
 	}
-	return place{}, false
+	return loc, ok
 }
 
 // locate finds content in local packs, reading the directory again on a miss,
@@ -119,6 +120,7 @@ func (s *Store) reorder() {
 		s.order = append(s.order, p)
 	}
 	slices.SortFunc(s.order, func(x, y *pack) int { return cmp.Compare(y.id, x.id) })
+	s.here.arrange(s.order)
 }
 
 // refreshPack opens a pack that is new to this process and reads what was

@@ -25,7 +25,8 @@ type pack struct {
 	// Guarded by Store.mu: what the index covers, and what stands behind it.
 	idx     *index
 	tail    map[key]entry
-	scanned int64 // bytes that idx and tail know
+	scanned int64  // bytes that idx and tail know
+	tabled  *table // the hash table that this pack is in
 
 	sync    groupSync
 	own     atomic.Pointer[ownFile] // set while this process appends to the pack

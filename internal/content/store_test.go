@@ -90,8 +90,10 @@ func TestEverythingComesBack(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := iotest.TestReader(r, want); err != nil && len(want) < 10_000 {
-				t.Fatal(err)
+			if len(want) < 1000 { // it reads byte by byte
+				if err := iotest.TestReader(r, want); err != nil {
+					t.Fatal(err)
+				}
 			}
 			at := rapid.IntRange(0, len(want)).Draw(t, "at")
 			got := make([]byte, rapid.IntRange(0, len(want)-at).Draw(t, "n"))

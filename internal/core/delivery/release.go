@@ -43,7 +43,8 @@ func (s *Service) Release(ctx context.Context, in Request) (Release, error) {
 		}
 		return r, err
 	}
-	return r, s.begin(ctx, &r, rollout, in.Now)
+	err = s.begin(ctx, &r, rollout, in.Now)
+	return r, err
 }
 
 // declared checks the request against slipway.yaml and returns the rollout that
@@ -109,7 +110,8 @@ func (s *Service) record(ctx context.Context, in Request) (Release, error) {
 		return r, err
 	}
 	r.Certificate = c.Digest
-	return r, s.insert(ctx, &r)
+	err = s.insert(ctx, &r)
+	return r, err
 }
 
 // admit refuses a release whose version did not pass, or is not what passed.
@@ -197,32 +199,39 @@ func (s *Service) withdraw(ctx context.Context, r *Release, state State, reason 
 }
 
 // Rollback takes out what is being rolled out, or else brings the champion
-// before the present one back, as one swap. to names an earlier release.
-func (s *Service) Rollback(ctx context.Context, project, environment, to, reason string) (Release, error) {
+// before the present one back, as one swap. It fails with NotFound when there
+// is nothing to take out or to go back to.
+func (s *Service) Rollback(ctx context.Context, in InEnvironment) (Release, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	reason := in.Body.Reason
 	if reason == "" {
 		reason = "by hand"
 	}
-	current, err := s.current(ctx, project, environment)
+	current, err := s.current(ctx, in.Project, in.Environment)
 	if err != nil {
 		return Release{}, err
 	}
-	if to == "" {
+	if in.Body.To == "" {
 		for i := range current {
 			if current[i].inRollout() {
-				return current[i], s.withdraw(ctx, &current[i], RolledBack, reason)
+				err := s.withdraw(ctx, &current[i], RolledBack, reason)
+				return current[i], err
 			}
 		}
 	}
-	back, err := s.earlier(ctx, project, environment, to)
+	if in.Body.Rollout {
+		return Release{}, slipway.Errorf(slipway.NotFound, "nothing is being rolled out in %s", in.Environment)
+	}
+	back, err := s.earlier(ctx, in.Project, in.Environment, in.Body.To)
 	if err != nil {
 		return Release{}, err
 	}
 	if err := s.admit(ctx, back); err != nil {
 		return back, err
 	}
-	return back, s.rollbackTo(ctx, &back, reason)
+	err = s.rollbackTo(ctx, &back, reason)
+	return back, err
 }
 
 // Tripped takes out a release that the breaker cut off. It is what serving
@@ -264,7 +273,8 @@ func (s *Service) Promote(ctx context.Context, project, environment, reason stri
 	}
 	for i := range current {
 		if current[i].inRollout() {
-			return current[i], s.activate(ctx, &current[i], "promoted by "+slipway.PrincipalOf(ctx).Name+": "+reason)
+			err := s.activate(ctx, &current[i], "promoted by "+slipway.PrincipalOf(ctx).Name+": "+reason)
+			return current[i], err
 		}
 	}
 	return Release{}, slipway.Errorf(slipway.NotFound, "nothing is being rolled out in %s", environment)

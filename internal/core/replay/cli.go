@@ -15,6 +15,7 @@ import (
 	"github.com/slipway-ml/slipway"
 	"github.com/slipway-ml/slipway/internal/cli"
 	"github.com/slipway-ml/slipway/internal/kit/query"
+	"github.com/slipway-ml/slipway/internal/kit/term"
 )
 
 // options are the flags of `slipway replay`.
@@ -82,10 +83,9 @@ func (o *options) run(ctx context.Context, cmd *cobra.Command, e *cli.Env, args 
 	if err != nil {
 		return err
 	}
-	bar := e.IO.Progress("replay", total, "request")
+	bar := e.IO.Progress("replay", total, term.Count)
 	result, err := Run(ctx, o.plan, api, engine.Batches(ctx, request, 8192), total, func(p Progress) {
 		bar.Set(p.Done)
-		bar.Note(p.Clock.Format("2006-01-02 15:04"))
 	})
 	bar.Done()
 	if err != nil {

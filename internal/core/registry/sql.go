@@ -1,0 +1,268 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"iter"
+
+	"github.com/slipway-ml/slipway"
+	"github.com/slipway-ml/slipway/internal/kit/db"
+)
+
+// Migration is the registry's tables.
+var Migration = db.Migration{Name: "registry", Statements: []string{
+	`CREATE TABLE model (
+		project TEXT NOT NULL,
+		name TEXT NOT NULL,
+		newest BIGINT NOT NULL,
+		created BIGINT NOT NULL,
+		actor TEXT NOT NULL,
+		PRIMARY KEY (project, name))`,
+	// cause is the event that a version was registered for, so that handling
+	// the event again makes no second one.
+	`CREATE TABLE model_version (
+		project TEXT NOT NULL,
+		name TEXT NOT NULL,
+		version BIGINT NOT NULL,
+		cause TEXT,
+		content TEXT NOT NULL,
+		size BIGINT NOT NULL,
+		source TEXT NOT NULL,
+		run TEXT NOT NULL,
+		dataset TEXT NOT NULL,
+		code TEXT NOT NULL,
+		environment TEXT NOT NULL,
+		output TEXT NOT NULL,
+		training TEXT NOT NULL,
+		window_from BIGINT NOT NULL,
+		window_to BIGINT NOT NULL,
+		row_count BIGINT NOT NULL,
+		signature TEXT NOT NULL,
+		feature_range TEXT NOT NULL,
+		state TEXT NOT NULL,
+		created BIGINT NOT NULL,
+		actor TEXT NOT NULL,
+		PRIMARY KEY (project, name, version))`,
+	`CREATE UNIQUE INDEX model_version_cause ON model_version (cause)`,
+	`CREATE TABLE model_alias (
+		project TEXT NOT NULL,
+		name TEXT NOT NULL,
+		alias TEXT NOT NULL,
+		version BIGINT NOT NULL,
+		at BIGINT NOT NULL,
+		actor TEXT NOT NULL,
+		PRIMARY KEY (project, name, alias))`,
+	`CREATE TABLE model_alias_change (
+		number SERIAL KEY,
+		project TEXT NOT NULL,
+		name TEXT NOT NULL,
+		alias TEXT NOT NULL,
+		version BIGINT NOT NULL,
+		before BIGINT NOT NULL,
+		at BIGINT NOT NULL,
+		actor TEXT NOT NULL)`,
+	`CREATE INDEX model_alias_change_of ON model_alias_change (project, name, number)`,
+}}
+
+const versionColumns = `project, name, version, content, size, source, run, dataset, code, environment, output, training,
+	window_from, window_to, row_count, signature, feature_range, state, created, actor`
+
+func scanVersion(r db.Scanner) (v slipway.ModelVersion, err error) {
+	err = r.Scan(&v.Project, &v.Name, &v.Version, &v.Content, &v.Size, &v.Source, &v.Run, db.JSON(&v.Dataset), &v.Commit, &v.Environment,
+		db.JSON(&v.Output), &v.Training, &v.Window.From, &v.Window.To, &v.Rows, db.JSON(&v.Signature), db.JSON(&v.Range), &v.State, &v.Created, &v.Actor)
+	return v, err
+}
+
+// known reports whether the newest version of the model has the same files:
+// then a run has made nothing new.
+func (s *Service) known(ctx context.Context, v slipway.ModelVersion) (bool, error) {
+	newest, err := s.Version(ctx, v.Project, v.Name, 0)
+	if slipway.IsCode(err, slipway.NotFound) {
+		return false, nil
+	}
+	return err == nil && newest.Content == v.Content, err
+}
+
+// insert gives v the next number and records it. A version whose files are the
+// newest one's, or that was registered for the same cause, is not made again:
+// insert returns the one that is there.
+func (s *Service) insert(ctx context.Context, v slipway.ModelVersion, cause string) (slipway.ModelVersion, error) {
+	if v.Actor == "" {
+		v.Actor = slipway.PrincipalOf(ctx).Name
+	}
+	out := v
+	err := s.o.DB.Write(ctx, func(tx *db.Tx) error {
+		out = v
+		found, err := db.All(tx, scanVersion, `SELECT `+versionColumns+` FROM model_version WHERE project = ? AND name = ? AND (cause = ?
+			OR content = ? AND version = (SELECT MAX(version) FROM model_version WHERE project = ? AND name = ? AND state <> ?))`,
+			v.Project, v.Name, cause, v.Content, v.Project, v.Name, slipway.ModelDeleted)
+		if err != nil {
+			return err
+		}
+		if len(found) > 0 {
+			out = found[0]
+			return nil
+		}
+		out.Created = tx.Now()
+		if out.Version, err = next(tx, out); err != nil {
+			return err
+		}
+		var key any
+		if cause != "" {
+			key = cause
+		}
+		_, err = tx.Exec(`INSERT INTO model_version (cause, `+versionColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			key, out.Project, out.Name, out.Version, out.Content, out.Size, out.Source, out.Run, db.JSON(out.Dataset), out.Commit, out.Environment,
+			db.JSON(out.Output), out.Training, out.Window.From, out.Window.To, out.Rows, db.JSON(out.Signature), db.JSON(out.Range), out.State,
+			out.Created, out.Actor)
+		if err != nil {
+			return err
+		}
+		return tx.Record(registered(out))
+	})
+	return out, err
+}
+
+// next takes the next number of a model, which it makes when it is new. A
+// number is never given twice, even when its version was deleted.
+func next(tx *db.Tx, v slipway.ModelVersion) (n int, err error) {
+	_, err = tx.Exec(`INSERT INTO model (project, name, newest, created, actor) VALUES (?, ?, 1, ?, ?)
+		ON CONFLICT (project, name) DO UPDATE SET newest = model.newest + 1`, v.Project, v.Name, v.Created, v.Actor)
+	if err == nil {
+		err = tx.QueryRow(`SELECT newest FROM model WHERE project = ? AND name = ?`, v.Project, v.Name).Scan(&n)
+	}
+	return n, err
+}
+
+// registered is the event that tells of a version, with the lineage of its
+// files.
+func registered(v slipway.ModelVersion) slipway.Event {
+	links := []slipway.Link{{Relation: slipway.From, Ref: slipway.NewRef(slipway.KindArtifact, string(v.Content))}}
+	if v.Run != "" {
+		links = append(links, slipway.Link{Relation: slipway.From, Ref: slipway.NewRef(slipway.KindRun, v.Run)})
+	}
+	for _, d := range v.Dataset {
+		links = append(links, slipway.Link{Relation: slipway.From, Ref: d})
+	}
+	data, _ := json.Marshal(map[string]any{"source": v.Source, "content": v.Content, "task": v.Signature.Task, "inputs": len(v.Signature.Input), "rows": v.Rows})
+	return slipway.Event{Project: v.Project, Actor: v.Actor, Verb: "model.registered", Subject: v.Ref(), Link: links, Data: data}
+}
+
+// Version reads version n of a model, 0 for the newest. It fails with NotFound,
+// also for a deleted one.
+func (s *Service) Version(ctx context.Context, project, name string, n int) (v slipway.ModelVersion, err error) {
+	err = s.o.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		v, err = version(tx, project, name, n)
+		return err
+	})
+	return v, err
+}
+
+func version(tx *db.Tx, project, name string, n int) (slipway.ModelVersion, error) {
+	v, err := db.One(tx, scanVersion, `SELECT `+versionColumns+` FROM model_version
+		WHERE project = ? AND name = ? AND (version = ? OR ? = 0) AND state <> ? ORDER BY version DESC LIMIT 1`, project, name, n, n, slipway.ModelDeleted)
+	if slipway.IsCode(err, slipway.NotFound) {
+		v = slipway.ModelVersion{Name: name, Version: n}
+		id := v.ID()
+		if n == 0 {
+			id = name
+		}
+		return v, slipway.Errorf(slipway.NotFound, "there is no model %s in %s", id, project).WithHint("`slipway model ls` lists them")
+	}
+	return v, err
+}
+
+// List reads every model of a project by name, with versions that are not
+// deleted and without the histories of aliases.
+func (s *Service) List(ctx context.Context, project string) (out []Model, err error) {
+	err = s.o.DB.Read(ctx, func(tx *db.Tx) error {
+		if out, err = models(tx, project, ""); err != nil {
+			return err
+		}
+		for i := range out {
+			if err := fill(tx, project, &out[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// Model reads one model. It fails with NotFound.
+func (s *Service) Model(ctx context.Context, project, name string) (m Model, err error) {
+	err = s.o.DB.Read(ctx, func(tx *db.Tx) error {
+		found, err := models(tx, project, name)
+		if err != nil {
+			return err
+		}
+		if len(found) == 0 {
+			return slipway.Errorf(slipway.NotFound, "there is no model %s in %s", name, project).WithHint("`slipway model ls` lists them")
+		}
+		m = found[0]
+		if err := fill(tx, project, &m); err != nil {
+			return err
+		}
+		m.History, err = db.All(tx, func(r db.Scanner) (c AliasChange, err error) {
+			err = r.Scan(&c.Alias, &c.Version, &c.Before, &c.At, &c.Actor)
+			return c, err
+		}, `SELECT alias, version, before, at, actor FROM model_alias_change WHERE project = ? AND name = ? ORDER BY number DESC`, project, name)
+		return err
+	})
+	return m, err
+}
+
+func models(tx *db.Tx, project, name string) ([]Model, error) {
+	return db.All(tx, func(r db.Scanner) (m Model, err error) {
+		err = r.Scan(&m.Name, &m.Created, &m.Actor)
+		return m, err
+	}, `SELECT name, created, actor FROM model WHERE project = ? AND (name = ? OR ? = '') ORDER BY name`, project, name, name)
+}
+
+func fill(tx *db.Tx, project string, m *Model) (err error) {
+	m.Version, err = db.All(tx, scanVersion, `SELECT `+versionColumns+` FROM model_version
+		WHERE project = ? AND name = ? AND state <> ? ORDER BY version DESC`, project, m.Name, slipway.ModelDeleted)
+	if err != nil {
+		return err
+	}
+	m.Alias, err = db.All(tx, func(r db.Scanner) (a Alias, err error) {
+		err = r.Scan(&a.Alias, &a.Version, &a.At, &a.Actor)
+		return a, err
+	}, `SELECT alias, version, at, actor FROM model_alias WHERE project = ? AND name = ? ORDER BY alias`, project, m.Name)
+	return err
+}
+
+// setState writes down what a gate said. A deleted version stays deleted.
+func (s *Service) setState(ctx context.Context, project, name string, n int, state slipway.ModelState) error {
+	return s.o.DB.Write(ctx, func(tx *db.Tx) error {
+		_, err := tx.Exec(`UPDATE model_version SET state = ? WHERE project = ? AND name = ? AND version = ? AND state <> ?`,
+			state, project, name, n, slipway.ModelDeleted)
+		return err
+	})
+}
+
+// Roots are the digests of content that versions need: their files, and the
+// rows that their runs wrote. Garbage collection keeps them.
+func (s *Service) Roots(ctx context.Context) iter.Seq2[slipway.Digest, error] {
+	return func(yield func(slipway.Digest, error) bool) {
+		var all []slipway.ModelVersion
+		err := s.o.DB.Read(ctx, func(tx *db.Tx) (err error) {
+			all, err = db.All(tx, scanVersion, `SELECT `+versionColumns+` FROM model_version WHERE state <> ?`, slipway.ModelDeleted)
+			return err
+		})
+		if err != nil {
+			yield("", err)
+			return
+		}
+		for _, v := range all {
+			if !yield(v.Content, nil) {
+				return
+			}
+			for _, out := range v.Output {
+				if !yield(out.Digest, nil) {
+					return
+				}
+			}
+		}
+	}
+}
