@@ -151,6 +151,8 @@ type drive struct {
 	cancelled bool
 	cause     error // what kept the run from running its steps
 	watchers  []*watcher
+	partial   map[string][]byte // the unfinished last line of each step's output
+	lines     map[string]int    // how many were told
 }
 
 // main drives until the run or the server ends.

@@ -177,6 +177,9 @@ func (d *drive) watchSeat(ctx context.Context, seat *taskSeat, h compute.Handle)
 	for {
 		select {
 		case why := <-ended:
+			if open, _ := d.seatState(seat); open {
+				_ = h.Kill(ctx, 0) // what it had started goes on without it
+			}
 			d.lose(ctx, seat, why)
 			return
 		case <-check.C:

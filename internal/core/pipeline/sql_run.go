@@ -8,7 +8,7 @@ import (
 	"github.com/slipway-ml/slipway/internal/kit/db"
 )
 
-const runColumns = `id, project, revision, state, nothing, trigger_by, reason, actor, request, data, environment, error, created, started, ended`
+const runColumns = `id, project, revision, state, idle, trigger_by, reason, actor, request, data, environment, error, created, started, ended`
 
 func scanRun(r db.Scanner) (v Run, err error) {
 	err = r.Scan(&v.ID, &v.Project, &v.Revision, &v.State, &v.Nothing, &v.Trigger, &v.Reason, &v.Actor, db.JSON(&v.Request), db.JSON(&v.Data),
@@ -39,11 +39,11 @@ func (s *Service) insertRun(ctx context.Context, v Run) error {
 // about each step. Of such runs a project keeps the newest.
 func (s *Service) recordNothing(ctx context.Context, v Run) error {
 	return s.o.DB.Write(ctx, func(tx *db.Tx) error {
-		const old = `SELECT id FROM pipeline_run WHERE project = ? AND nothing <> 0`
+		const old = `SELECT id FROM pipeline_run WHERE project = ? AND idle <> 0`
 		if _, err := tx.Exec(`DELETE FROM task WHERE run IN (`+old+`)`, v.Project); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(`DELETE FROM pipeline_run WHERE project = ? AND nothing <> 0`, v.Project); err != nil {
+		if _, err := tx.Exec(`DELETE FROM pipeline_run WHERE project = ? AND idle <> 0`, v.Project); err != nil {
 			return err
 		}
 		return writeRun(tx, v, true)
@@ -83,7 +83,7 @@ func (s *Service) updateRun(ctx context.Context, v Run, tasks bool, events ...sl
 }
 
 func writeRun(tx *db.Tx, v Run, tasks bool) error {
-	_, err := tx.Exec(`UPDATE pipeline_run SET state = ?, nothing = ?, data = ?, environment = ?, error = ?, started = ?, ended = ? WHERE id = ?`,
+	_, err := tx.Exec(`UPDATE pipeline_run SET state = ?, idle = ?, data = ?, environment = ?, error = ?, started = ?, ended = ? WHERE id = ?`,
 		v.State, v.Nothing, db.JSON(v.Data), db.JSON(v.Environment), v.Error, v.Started, v.Ended, v.ID)
 	if err != nil || !tasks {
 		return err
