@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -54,7 +56,7 @@ func (s *Service) open(r Run) *drive {
 	s.runs[r.ID] = d
 	for _, t := range d.tasks {
 		if t.State == Running {
-			s.leases[t.tokenHash] = &taskSeat{drive: d, task: t, attempt: t.Attempt}
+			s.leases[t.tokenHash] = &taskSeat{drive: d, task: t, step: t.Step, attempt: t.Attempt}
 		}
 	}
 	before := s.last[r.Project]
@@ -123,8 +125,9 @@ func (s *Service) Submit(ctx context.Context, name string, r Request) (string, e
 // joins finds a run under way that does the same work.
 func (s *Service) joins(project string, r Request) (string, bool) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, d := range s.runs {
+	runs := slices.Collect(maps.Values(s.runs))
+	s.mu.Unlock()
+	for _, d := range runs {
 		d.mu.Lock()
 		same := d.run.Project == project && !d.run.State.Done() && !d.cancelled && sameWork(d.run.Request, r)
 		d.mu.Unlock()
@@ -244,9 +247,7 @@ func (d *drive) count(state State) (n int) {
 
 // steps runs what must run until every task is done.
 func (d *drive) steps(ctx context.Context) error {
-	if err := d.adopt(ctx); err != nil {
-		return err
-	}
+	d.adopt(ctx)
 	for {
 		wait, err := d.advance(ctx)
 		if err != nil {
@@ -287,7 +288,7 @@ func (d *drive) advance(ctx context.Context) (time.Duration, error) {
 		if before[i] == t.State {
 			continue
 		}
-		if err := d.s.updateTask(ctx, d.run.ID, d.run.Project, t.Attempt, *t); err != nil {
+		if err := d.s.updateTask(ctx, d.run.ID, d.run.Project, was{before[i], t.Attempt}, *t); err != nil {
 			return 0, err
 		}
 		d.sayTaskLocked(*t)

@@ -75,6 +75,7 @@ func (s *Service) Routes(a *web.API) {
 	OpCancelRun.Serve(a, func(ctx context.Context, in runIn) (Run, error) { return s.Cancel(ctx, in.Project, in.Run) })
 	OpMetrics.Serve(a, s.serveMetrics)
 	a.Handle("GET /api/v1/projects/{project}/pipeline/runs/{run}/logs/{step}", slipway.Reader, s.serveLogs)
+	s.contentRoutes(a)
 	s.leaseRoutes(a)
 }
 

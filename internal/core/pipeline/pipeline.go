@@ -98,6 +98,7 @@ type Options struct {
 	Clock  func() time.Time                 // machine time; nil is time.Now
 	Lease  time.Duration                    // how long a step goes on without a server; 0 is a minute
 	Grace  time.Duration                    // between asking a step to end and making it; 0 is 10 s
+	Retry  time.Duration                    // pause before a failed step is tried again, doubled each time; 0 is a second
 	CPU    float64                          // cores to give out; 0 is this machine's
 	Memory int64                            // bytes to give out; 0 is this machine's
 }
@@ -141,6 +142,9 @@ func New(o Options) *Service {
 	}
 	if o.Grace == 0 {
 		o.Grace = 10 * time.Second
+	}
+	if o.Retry == 0 {
+		o.Retry = time.Second
 	}
 	if o.CPU == 0 {
 		o.CPU = float64(runtime.NumCPU())

@@ -79,7 +79,8 @@ func (pl *plan) links(to ...slipway.Ref) []slipway.Link {
 	return out
 }
 
-// stepLinks are those of one step: only what it reads, and what it wrote.
+// stepLinks are those of one step: only what it reads, and what it wrote. The
+// caller holds mu.
 func (d *drive) stepLinks(i int, output map[string]Output) []slipway.Link {
 	pl, st := d.plan, d.plan.steps[i]
 	out := []slipway.Link{{Relation: slipway.From, Ref: slipway.NewRef(slipway.KindRun, d.run.ID)}, {Relation: slipway.From, Ref: pl.revision.Ref()}}
