@@ -2,9 +2,11 @@ package gate
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -146,11 +148,20 @@ func waiveCommand(e *cli.Env) *cobra.Command {
 	return cmd
 }
 
-// writeFile replaces a file whole.
+// writeFile replaces a file whole: after a crash it is the old or the new.
 func writeFile(path string, b []byte) error {
-	tmp := path + ".new"
-	if err := os.WriteFile(tmp, b, 0o644); err != nil {
-		return slipway.Errorf(slipway.Invalid, "%v", err)
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return slipway.Errorf(slipway.Invalid, "%s cannot be written: %v", path, err)
 	}
-	return os.Rename(tmp, path)
+	defer os.Remove(f.Name())
+	_, err = f.Write(b)
+	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return slipway.Errorf(slipway.Unavailable, "%s cannot be written: %v", path, err)
+	}
+	return nil
 }

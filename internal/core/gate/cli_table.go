@@ -17,7 +17,7 @@ func printCertificate(w io.Writer, s Signed) {
 	c := s.Certificate
 	fmt.Fprintf(w, "%s  content %s  certificate %s\n", c.Model, c.Content.Short(), s.Digest.Short())
 	if c.Gated && c.Rows > 0 {
-		fmt.Fprintf(w, "%d rows of %s in %d blocks of %s", c.Rows, c.Spec.Data.Text, c.Blocks, c.Block)
+		fmt.Fprintf(w, "%d rows of %s in %d blocks of %s", c.Rows, c.Data, c.Blocks, c.Block)
 		if c.Champion != "" {
 			fmt.Fprintf(w, ", beside the champion %s", c.Champion)
 		}
