@@ -29,6 +29,7 @@ func (s *Service) Handle(ctx context.Context, e slipway.Event) error {
 type finishedRun struct {
 	Status  string                      `json:"status"`
 	Kind    string                      `json:"kind"`
+	Trigger string                      `json:"trigger"`
 	Outputs map[string]slipway.Artifact `json:"outputs"` // by step.output
 	Model   string                      `json:"model"`   // the output that is the project's model
 	Window  slipway.Window              `json:"window"`  // event time that the run was limited to
@@ -39,7 +40,7 @@ func (s *Service) finished(ctx context.Context, e slipway.Event) error {
 	if err := json.Unmarshal(e.Data, &run); err != nil {
 		return fmt.Errorf("run.finished: %w", err)
 	}
-	if run.Kind != "pipeline" || run.Status != "succeeded" && run.Status != "FINISHED" {
+	if run.Trigger == slipway.Trial || run.Kind != "pipeline" || run.Status != "succeeded" && run.Status != "FINISHED" {
 		return nil
 	}
 	p, err := s.o.Applied.Project(ctx, e.Project)
