@@ -44,6 +44,12 @@ func TestFromRunToVerdict(t *testing.T) {
 		if k := check(t, c, "no training rows of delay@v1"); k.Verdict != slipway.Pass {
 			t.Errorf("overlap: %+v", k)
 		}
+		if err := w.gate.Reproduce(w.ctx(), "flights", "delay@v1", c.Digest); err != nil {
+			t.Error(err)
+		}
+		if ref, err := w.registry.Reference(w.ctx(), "flights", "delay@v1"); err != nil || ref.Time != "departed_at" || ref.Rows.Rows != 3360 || len(ref.Rows.Series) != 6 {
+			t.Errorf("reference: %v %+v", err, ref.Rows.Schema().Names())
+		}
 		if c.Certificate.GoldenRows != 200 || w.gate.Replay(w.ctx(), c.Certificate, w.load("delay@v1")) != nil {
 			t.Errorf("golden rows are not reproduced: %v", w.gate.Replay(w.ctx(), c.Certificate, w.load("delay@v1")))
 		}
