@@ -35,7 +35,7 @@ func TestFromRunToVerdict(t *testing.T) {
 		if e := auc.Estimate; !(e.Low < e.Value && e.Value < e.High) || *auc.Compared != e.Low {
 			t.Errorf("roc_auc = %+v; the lower bound must be what was compared", auc)
 		}
-		if k := check(t, c, "log_loss against the champion"); k.Verdict != gate.Skipped {
+		if k := check(t, c, "log_loss gain over the champion"); k.Verdict != gate.Skipped {
 			t.Errorf("without a champion: %+v", k)
 		}
 		if k := check(t, c, "roc_auc of carrier=YV"); k.Verdict != gate.Shown {
@@ -89,7 +89,7 @@ func TestChallengerOnTooLittleIsRefused(t *testing.T) {
 	w.champion = "delay@v1"
 	w.run("r2", w.put("short.txt"), w.put("train.csv"), w.put("test.csv"))
 	c := w.certificate("delay@v2")
-	k := check(t, c, "log_loss against delay@v1")
+	k := check(t, c, "log_loss gain over delay@v1")
 	if c.Certificate.Verdict != slipway.Refuse || k.Verdict != slipway.Refuse || k.Estimate.High >= 0 {
 		t.Fatalf("verdict %s; %+v", c.Certificate.Verdict, k)
 	}
