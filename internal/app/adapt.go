@@ -45,14 +45,6 @@ func (t tracker) Metrics(ctx context.Context, _, id string) (map[string]float64,
 	return t.Service.Metrics(ctx, id)
 }
 
-// rows reads files of data into frames, and writes frames to files.
-type rows struct{ *query.Engine }
-
-func (r rows) Read(ctx context.Context, files []string, format query.Format, columns []string, timezone string) (*slipway.Frame, error) {
-	return r.Frame(ctx, query.Request{Tables: []query.Table{{Name: "input", Files: files, Format: format}},
-		SQL: "SELECT " + query.Columns(columns) + " FROM input", Timezone: timezone})
-}
-
 // champions tells the gate what is in production.
 type champions struct{ delivery **delivery.Service }
 
@@ -174,7 +166,7 @@ type scorer struct {
 	applied *pipeline.Service
 	content *content.Store
 	loader  registry.Loader
-	rows    rows
+	rows    *query.Engine
 }
 
 func (s scorer) Score(ctx context.Context, name string, model, data slipway.Artifact) (retrain.Scored, error) {

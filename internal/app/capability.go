@@ -33,33 +33,34 @@ func migrations() []db.Migration {
 		consumerMigration,
 		access.Migration,
 		audit.Migration,
+		dataset.Migration,
+		delivery.Migration,
+		gate.Migration,
+		pipeline.Migration,
+		registry.Migration,
+		retrain.Migration,
+		tracking.Migration,
 	}
 }
 
 // commands is THE list of commands, in the order in which help shows them.
 func commands(e *cli.Env) []*cobra.Command {
+	runs := tracking.Commands(e)
+	for _, c := range runs {
+		if c.Name() == "runs" {
+			c.AddCommand(pipeline.WhyCommand(e))
+		}
+	}
 	return slices.Concat(
+		dataset.Commands(e),
+		pipeline.Commands(e, dataset.Pins),
+		runs,
+		registry.Commands(e),
+		gate.Commands(e),
+		delivery.Commands(e),
+		replay.Commands(e),
+		retrain.Commands(e),
 		audit.Commands(e),
 		access.Commands(e),
 	)
-}
-
-// wire builds every capability and connects those that need one another. The
-// order of the list is the order of their ticks.
-func (s *server) wire(ctx context.Context) error {
-	key, err := s.workspace.signingKey()
-	if err != nil {
-		return err
-	}
-	tokens := access.New(access.Options{DB: s.db, Key: key.Seed()})
-	s.hasToken = tokens.Any
-	s.door.Token = func(r *http.Request, secret string) (slipway.Principal, error) {
-		return tokens.Authenticate(r.Context(), secret)
-	}
-	log := audit.New(audit.Options{DB: s.db, Key: key})
-	s.capabilities = []capability{
-		{name: "audit", routes: log.Routes, verbs: audit.Verbs, handle: log.Handle},
-		{name: "access", routes: tokens.Routes},
-	}
-	return nil
 }

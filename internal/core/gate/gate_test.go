@@ -35,7 +35,7 @@ func TestFromRunToVerdict(t *testing.T) {
 		if e := auc.Estimate; !(e.Low < e.Value && e.Value < e.High) || *auc.Compared != e.Low {
 			t.Errorf("roc_auc = %+v; the lower bound must be what was compared", auc)
 		}
-		if k := check(t, c, "log_loss against the champion"); k.Verdict != gate.Skipped {
+		if k := check(t, c, "log_loss gain over the champion"); k.Verdict != gate.Skipped {
 			t.Errorf("without a champion: %+v", k)
 		}
 		if k := check(t, c, "roc_auc of carrier=YV"); k.Verdict != gate.Shown {
@@ -43,6 +43,12 @@ func TestFromRunToVerdict(t *testing.T) {
 		}
 		if k := check(t, c, "no training rows of delay@v1"); k.Verdict != slipway.Pass {
 			t.Errorf("overlap: %+v", k)
+		}
+		if err := w.gate.Reproduce(w.ctx(), "flights", "delay@v1", c.Digest); err != nil {
+			t.Error(err)
+		}
+		if ref, err := w.registry.Reference(w.ctx(), "flights", "delay@v1"); err != nil || ref.Time != "departed_at" || ref.Rows.Rows != 3360 || len(ref.Rows.Series) != 6 {
+			t.Errorf("reference: %v %+v", err, ref.Rows.Schema().Names())
 		}
 		if c.Certificate.GoldenRows != 200 || w.gate.Replay(w.ctx(), c.Certificate, w.load("delay@v1")) != nil {
 			t.Errorf("golden rows are not reproduced: %v", w.gate.Replay(w.ctx(), c.Certificate, w.load("delay@v1")))
@@ -83,7 +89,7 @@ func TestChallengerOnTooLittleIsRefused(t *testing.T) {
 	w.champion = "delay@v1"
 	w.run("r2", w.put("short.txt"), w.put("train.csv"), w.put("test.csv"))
 	c := w.certificate("delay@v2")
-	k := check(t, c, "log_loss against delay@v1")
+	k := check(t, c, "log_loss gain over delay@v1")
 	if c.Certificate.Verdict != slipway.Refuse || k.Verdict != slipway.Refuse || k.Estimate.High >= 0 {
 		t.Fatalf("verdict %s; %+v", c.Certificate.Verdict, k)
 	}

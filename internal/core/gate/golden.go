@@ -6,11 +6,10 @@ import (
 	"encoding/json"
 	"io"
 	"math"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
-
-	"os"
 
 	"github.com/slipway-ml/slipway"
 	"github.com/slipway-ml/slipway/internal/backend/predictor"
@@ -160,6 +159,34 @@ func (s *Service) Replay(ctx context.Context, c Certificate, m predictor.Model) 
 			WithHint("these are not the files that the gate judged, or they are loaded with other columns or another version of a library")
 	}
 	return nil
+}
+
+// Reproduce loads a version, name@vN, and replays the golden rows of a
+// certificate of it, as a release does before it answers anybody. It fails with
+// Refused when the certificate is another version's, when the files are not
+// those that were judged, or when an answer differs.
+func (s *Service) Reproduce(ctx context.Context, project, model string, certificate slipway.Digest) error {
+	c, err := s.read(ctx, certificate)
+	if err != nil {
+		return err
+	}
+	v, err := s.o.Models.Find(ctx, project, model)
+	if err != nil {
+		return err
+	}
+	if c.Certificate.Model != v.ID() || c.Certificate.Content != v.Content {
+		return slipway.Errorf(slipway.Refused, "the certificate %s is of %s with content %s, not of %s with %s", certificate.Short(),
+			c.Certificate.Model, c.Certificate.Content.Short(), v.ID(), v.Content.Short())
+	}
+	t := &trial{service: s, candidate: subject{version: v}}
+	defer t.close()
+	if err := t.open(ctx, &t.candidate); err != nil {
+		if lasting(err) {
+			return slipway.Errorf(slipway.Refused, "%s cannot be opened: %s", v.ID(), message(err))
+		}
+		return err
+	}
+	return s.Replay(ctx, c.Certificate, t.candidate.model)
 }
 
 func (s *Service) golden(ctx context.Context, d slipway.Digest) (g golden, err error) {

@@ -99,12 +99,12 @@ func reaches(v float64, op string, limit float64) bool {
 // against compares the candidate with the champion on the same rows, by the
 // paired difference by block. The estimate is the gain: more is better.
 func (t *trial) against(m stat.Metric, g project.MetricGate) {
-	name := m.Name + " against the champion"
+	name := m.Name + " gain over the champion"
 	if t.champion == nil {
 		t.add(Check{Name: name, Kind: KindChampion, Metric: m.Name, Verdict: Skipped, Reason: "there is no champion yet"})
 		return
 	}
-	name = m.Name + " against " + t.champion.version.ID()
+	name = m.Name + " gain over " + t.champion.version.ID()
 	if t.champion.output == nil {
 		t.add(Check{Name: name, Kind: KindChampion, Metric: m.Name, Verdict: slipway.Undecided, Reason: "the champion could not score the rows"})
 		return

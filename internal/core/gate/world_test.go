@@ -65,6 +65,7 @@ type world struct {
 	champion  string // name@vN in production
 	server    gate.Server
 	query     *query.Engine
+	jobs      *web.Jobs
 	at        int64 // events before it are handled
 	api       *web.API
 	principal slipway.Principal
@@ -87,12 +88,18 @@ func newWorld(t *testing.T, d *db.DB) *world {
 	w.content, w.query = store, engine
 	w.files = &registry.Files{Content: store, Dir: filepath.Join(t.TempDir(), "model"), Safe: []predictor.Loader{trees.Loader{}}}
 	w.registry = registry.New(registry.Options{DB: d, Content: store, Loader: w.files, Rows: engine, Applied: w})
-	jobs := &web.Jobs{Lifetime: context.Background()}
-	w.gate = gate.New(gate.Options{DB: d, Content: store, Models: w.registry, Champions: w, Applied: w, Loader: w.files, Server: w, Parquet: engine, Key: key, Jobs: jobs})
+	w.jobs = &web.Jobs{Lifetime: context.Background()}
+	w.gate = gate.New(w.options(w))
 	w.registry.Routes(w.api)
 	w.gate.Routes(w.api)
-	jobs.Routes(w.api)
+	w.jobs.Routes(w.api)
 	return w
+}
+
+// options is what a gate of this world needs.
+func (w *world) options(server gate.Server) gate.Options {
+	return gate.Options{DB: w.db, Content: w.content, Models: w.registry, Champions: w, Applied: w, Loader: w.files, Server: server,
+		Parquet: w.query, Key: key, Jobs: w.jobs}
 }
 
 // each runs fn in a fresh world on every database.
@@ -148,7 +155,7 @@ func (w *world) putBytes(name string, raw []byte) slipway.Artifact {
 func (w *world) run(id string, model, features, test slipway.Artifact) {
 	w.t.Helper()
 	model.Path = "model.txt"
-	data, err := json.Marshal(map[string]any{"status": "succeeded", "kind": "pipeline", "model": "train.model",
+	data, err := json.Marshal(map[string]any{"status": "succeeded", "kind": "pipeline", "model": model,
 		"outputs": map[string]slipway.Artifact{"prepare.features": features, "prepare.test": test, "train.model": model}})
 	if err != nil {
 		w.t.Fatal(err)

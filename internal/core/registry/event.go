@@ -30,9 +30,9 @@ type finishedRun struct {
 	Status  string                      `json:"status"`
 	Kind    string                      `json:"kind"`
 	Trigger string                      `json:"trigger"`
-	Outputs map[string]slipway.Artifact `json:"outputs"` // by step.output
-	Model   string                      `json:"model"`   // the output that is the project's model
-	Window  slipway.Window              `json:"window"`  // event time that the run was limited to
+	Outputs map[string]slipway.Artifact `json:"outputs"` // by step.output, those of earlier runs that still stand too
+	Model   *slipway.Artifact           `json:"model"`   // the project's model, when a step of this very run made it
+	Window  slipway.Window              `json:"window"`  // event time of the rows that were read, where one was named
 }
 
 func (s *Service) finished(ctx context.Context, e slipway.Event) error {
@@ -40,7 +40,7 @@ func (s *Service) finished(ctx context.Context, e slipway.Event) error {
 	if err := json.Unmarshal(e.Data, &run); err != nil {
 		return fmt.Errorf("run.finished: %w", err)
 	}
-	if run.Trigger == slipway.Trial || run.Kind != "pipeline" || run.Status != "succeeded" && run.Status != "FINISHED" {
+	if run.Trigger == slipway.Trial || run.Kind != "pipeline" || run.Status != "succeeded" {
 		return nil
 	}
 	p, err := s.o.Applied.Project(ctx, e.Project)
@@ -53,12 +53,8 @@ func (s *Service) finished(ctx context.Context, e slipway.Event) error {
 	if p.Model == nil {
 		return nil
 	}
-	key := run.Model
+	key := p.Model.From.String()
 	out, ok := run.Outputs[key]
-	if !ok {
-		key = p.Model.From.String()
-		out, ok = run.Outputs[key]
-	}
 	if !ok {
 		return nil // the run was asked for other steps only
 	}
@@ -69,7 +65,7 @@ func (s *Service) finished(ctx context.Context, e slipway.Event) error {
 		return err
 	}
 	v.Training = training(p, key, run.Outputs)
-	known, err := s.known(ctx, v)
+	known, err := s.known(ctx, v, run.Model != nil)
 	if err != nil || known {
 		return err
 	}
