@@ -24,7 +24,8 @@ func (s *Service) takeCode(w http.ResponseWriter, r *http.Request) error {
 	if err := s.o.Content.PutExpect(r.Context(), d, http.MaxBytesReader(w, r.Body, maxCodeFile)); err != nil {
 		return err
 	}
-	return web.WriteJSON(w, web.None{})
+	w.WriteHeader(http.StatusNoContent)
+	return nil
 }
 
 // serveOutput sends an output of a step. Of a folder it sends the list of its
