@@ -60,3 +60,20 @@ func BenchmarkNothingToDo(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkStep is the engine's own share of a step: from the end of the one
+// before it to its own, with a process that does nothing.
+func BenchmarkStep(b *testing.B) {
+	h, _ := onFake(b, nil)
+	var y strings.Builder
+	y.WriteString("project: demo\npipeline:\n  s0: {run: x, out: [o0.txt]}\n")
+	const n = 200
+	for i := 1; i < n; i++ {
+		fmt.Fprintf(&y, "  s%d: {run: x, in: [o%d.txt], out: [o%d.txt]}\n", i, i-1, i)
+	}
+	h.write(map[string]string{"slipway.yaml": y.String()})
+	for b.Loop() {
+		h.mustRun(Request{Force: true})
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/n, "µs/step")
+}
