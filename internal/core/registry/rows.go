@@ -27,11 +27,32 @@ func (s *Service) Input(ctx context.Context, v slipway.ModelVersion, in project.
 	}
 	key := project.OutputRef{Step: in.Step, Output: in.Output}.String()
 	out, ok := v.Output[key]
+	if !ok && v.Source == slipway.FromClient {
+		var err error
+		if out, ok, err = s.lent(ctx, v, key); err != nil {
+			return nil, err
+		}
+	}
 	if !ok {
 		return nil, slipway.Errorf(slipway.NotFound, "%s comes with no %s", v.ID(), key).
 			WithHint("the run that made it must write that output; `slipway run` makes a version that has it")
 	}
 	return s.read(ctx, v.Project, out, columns, in.Split)
+}
+
+// lent finds an output for a version that no run made: the newest one that a
+// run of the pipeline wrote for the same model.
+func (s *Service) lent(ctx context.Context, v slipway.ModelVersion, key string) (slipway.Artifact, bool, error) {
+	m, err := s.Model(ctx, v.Project, v.Name)
+	if err != nil {
+		return slipway.Artifact{}, false, err
+	}
+	for _, other := range m.Version {
+		if out, ok := other.Output[key]; ok {
+			return out, true, nil
+		}
+	}
+	return slipway.Artifact{}, false, nil
 }
 
 // Training reads the rows that a version was trained on, as far as the run
