@@ -148,12 +148,9 @@ func (s *Service) serveMetrics(ctx context.Context, in runIn) (map[string]map[st
 // serveLogs streams what a step printed; with ?follow=1 until it has ended.
 func (s *Service) serveLogs(w http.ResponseWriter, r *http.Request) error {
 	project, run, step := r.PathValue("project"), r.PathValue("run"), r.PathValue("step")
-	found, err := s.Run(r.Context(), project, run)
+	found, _, err := s.oneTask(r.Context(), project, run, step)
 	if err != nil {
 		return err
-	}
-	if found.task(step) == nil {
-		return slipway.Errorf(slipway.NotFound, "run %s has no step %q", found.ID[:8], step)
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	flusher := http.NewResponseController(w)

@@ -24,20 +24,17 @@ func (s *Service) takeCode(w http.ResponseWriter, r *http.Request) error {
 	if err := s.o.Content.PutExpect(r.Context(), d, http.MaxBytesReader(w, r.Body, maxCodeFile)); err != nil {
 		return err
 	}
-	return web.WriteJSON(w, web.None{})
+	w.WriteHeader(http.StatusNoContent)
+	return nil
 }
 
 // serveOutput sends an output of a step. Of a folder it sends the list of its
 // files as JSON, or with ?path= one of them.
 func (s *Service) serveOutput(w http.ResponseWriter, r *http.Request) error {
-	run, err := s.Run(r.Context(), r.PathValue("project"), r.PathValue("run"))
+	step, name := r.PathValue("step"), r.PathValue("output")
+	run, t, err := s.oneTask(r.Context(), r.PathValue("project"), r.PathValue("run"), step)
 	if err != nil {
 		return err
-	}
-	step, name := r.PathValue("step"), r.PathValue("output")
-	t := run.task(step)
-	if t == nil {
-		return slipway.Errorf(slipway.NotFound, "run %s has no step %q", run.ID[:8], step)
 	}
 	o, ok := t.Output[name]
 	if !ok {

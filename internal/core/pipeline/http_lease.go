@@ -106,5 +106,6 @@ func (s *Service) takeContent(w http.ResponseWriter, r *http.Request) error {
 	if err := s.o.Content.PutExpect(r.Context(), d, r.Body); err != nil {
 		return err
 	}
-	return web.WriteJSON(w, web.None{})
+	w.WriteHeader(http.StatusNoContent)
+	return nil
 }

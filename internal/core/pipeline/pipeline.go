@@ -24,6 +24,7 @@ import (
 	"github.com/slipway-ml/slipway/internal/content"
 	"github.com/slipway-ml/slipway/internal/kit/query"
 	"github.com/slipway-ml/slipway/internal/kit/web"
+	"github.com/slipway-ml/slipway/internal/project"
 )
 
 // Data finds dataset versions.
@@ -118,6 +119,7 @@ type Service struct {
 	runs   map[string]*drive    // the runs that go on here, by id
 	last   map[string]*drive    // the newest of them, by project
 	leases map[string]*taskSeat // by the digest of the token
+	parsed map[string]*project.Project
 
 	environments sync.Mutex // held while one is made
 	logs         logBook
@@ -152,7 +154,8 @@ func New(o Options) *Service {
 	if o.Memory == 0 {
 		o.Memory = machineMemory()
 	}
-	s := &Service{o: o, runs: map[string]*drive{}, last: map[string]*drive{}, leases: map[string]*taskSeat{}, started: make(chan struct{})}
+	s := &Service{o: o, runs: map[string]*drive{}, last: map[string]*drive{}, leases: map[string]*taskSeat{},
+		parsed: map[string]*project.Project{}, started: make(chan struct{})}
 	s.machine = machine{cpu: o.CPU, memory: o.Memory, freed: make(chan struct{})}
 	s.logs = logBook{dir: filepath.Join(o.Dir, "log"), grew: make(chan struct{})}
 	return s

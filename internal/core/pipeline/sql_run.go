@@ -248,3 +248,24 @@ func (s *Service) handle(ctx context.Context, run, step string, attempt int) (id
 	})
 	return id, err
 }
+
+// oneTask reads a run and one of its tasks, which is quick also where the run
+// has a thousand. It fails with NotFound.
+func (s *Service) oneTask(ctx context.Context, project, run, step string) (v Run, t Task, err error) {
+	err = s.o.DB.Read(ctx, func(tx *db.Tx) error {
+		found, err := db.All(tx, scanRun, `SELECT `+runColumns+` FROM pipeline_run WHERE project = ? AND id >= ? AND id < ? LIMIT 2`, project, run, run+"~")
+		if err != nil {
+			return err
+		}
+		if len(found) != 1 {
+			return slipway.Errorf(slipway.NotFound, "the pipeline of %s has no run %s", project, run)
+		}
+		v = found[0]
+		t, err = db.One(tx, scanTask, `SELECT `+taskColumns+` FROM task WHERE run = ? AND step = ?`, v.ID, step)
+		if slipway.IsCode(err, slipway.NotFound) {
+			return slipway.Errorf(slipway.NotFound, "run %s has no step %q", v.ID[:8], step)
+		}
+		return err
+	})
+	return v, t, err
+}
