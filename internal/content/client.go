@@ -128,11 +128,16 @@ func (r Remote) putSome(ctx context.Context, files []Upload, sent func(int64)) e
 	}()
 	resp, err := r.Client.Stream(ctx, http.MethodPost, "/api/v1/content", body)
 	_ = body.CloseWithError(errStopped) // the server may have answered before it read everything
-	if own := <-fed; own != nil && !errors.Is(own, errStopped) && ctx.Err() == nil {
-		err = errors.Join(own, err)
+	var told *slipway.Error
+	if own := <-fed; errors.As(own, &told) || err == nil && !errors.Is(own, errStopped) {
+		resp, err = nil, errors.Join(own, closeReply(resp))
 	}
-	if err != nil {
-		return err
+	return errors.Join(err, closeReply(resp))
+}
+
+func closeReply(resp *http.Response) error {
+	if resp == nil {
+		return nil
 	}
 	return resp.Body.Close()
 }
