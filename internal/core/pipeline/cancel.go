@@ -1,6 +1,9 @@
 package pipeline
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Cancel ends a run: what waits is not started, what runs is ended. It returns
 // when that is written down. A run that has ended stays as it is.
