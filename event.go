@@ -36,7 +36,3 @@ const (
 	From Relation = "from"
 	To   Relation = "to"
 )
-
-// Trial is the trigger of a run that only tries something out, such as one of a
-// backtest: what it makes is not registered.
-const Trial = "trial"

@@ -10,6 +10,7 @@ import (
 	"github.com/slipway-ml/slipway"
 	"github.com/slipway-ml/slipway/internal/compat/inference"
 	"github.com/slipway-ml/slipway/internal/content"
+	"github.com/slipway-ml/slipway/internal/core/dataset"
 	"github.com/slipway-ml/slipway/internal/core/delivery"
 	"github.com/slipway-ml/slipway/internal/core/gate"
 	"github.com/slipway-ml/slipway/internal/core/pipeline"
@@ -43,6 +44,36 @@ func (t tracker) Finish(ctx context.Context, _, id, status string, end time.Time
 
 func (t tracker) Metrics(ctx context.Context, _, id string) (map[string]float64, error) {
 	return t.Service.Metrics(ctx, id)
+}
+
+// data finds dataset versions for the pipeline.
+type data struct{ *dataset.Service }
+
+func (d data) Resolve(ctx context.Context, project, name string, n int) (pipeline.DatasetVersion, error) {
+	v, err := d.Service.Resolve(ctx, project, name, n)
+	return pipeline.DatasetVersion{Name: v.Name, Version: v.Number, Tree: v.Tree, Format: v.Spec.Format, CSV: v.Spec.CSV, Schema: v.Schema}, err
+}
+
+// artifacts finds what tracked runs logged, for models that clients register.
+type artifacts struct {
+	runs    *tracking.Service
+	content *content.Store
+}
+
+func (a artifacts) Artifact(ctx context.Context, _, run, path string) (slipway.Artifact, error) {
+	one, err := a.runs.Artifact(ctx, run, path)
+	if err == nil {
+		return slipway.Artifact{Path: path, Digest: one.Digest, Size: one.Size}, nil
+	}
+	if !slipway.IsCode(err, slipway.NotFound) {
+		return slipway.Artifact{}, err
+	}
+	tree, err := a.runs.ArtifactTree(ctx, run, path)
+	if err != nil {
+		return slipway.Artifact{}, err
+	}
+	digest, err := a.content.PutTree(ctx, tree)
+	return slipway.Artifact{Path: path, Digest: digest, Size: tree.Size(), Tree: true}, err
 }
 
 // champions tells the gate what is in production.
@@ -140,7 +171,7 @@ type runner struct{ *pipeline.Service }
 
 func (r runner) Run(ctx context.Context, name string, in retrain.Run) (retrain.Outcome, error) {
 	run, err := r.Do(ctx, name, pipeline.Request{Steps: in.Steps, Params: in.Params, Window: in.Window, Data: in.Data,
-		Trigger: in.Trigger, Reason: in.Reason}, nil)
+		Trigger: in.Trigger, Reason: in.Reason, Quiet: in.Quiet}, nil)
 	if err != nil {
 		return retrain.Outcome{ID: run.ID}, err
 	}
@@ -148,14 +179,10 @@ func (r runner) Run(ctx context.Context, name string, in retrain.Run) (retrain.O
 	if err != nil {
 		return retrain.Outcome{ID: run.ID}, err
 	}
-	out := retrain.Outcome{ID: run.ID, Output: map[string]slipway.Artifact{}}
-	for _, t := range run.Task {
-		for output, o := range t.Output {
-			key, a := t.Step+"."+output, slipway.Artifact{Path: o.Path, Digest: o.Digest, Size: o.Size, Tree: o.Tree}
-			out.Output[key] = a
-			if p.Model != nil && key == p.Model.From.String() {
-				out.Model = &a
-			}
+	out := retrain.Outcome{ID: run.ID, Output: run.Outputs()}
+	if p.Model != nil {
+		if a, ok := out.Output[p.Model.From.String()]; ok {
+			out.Model = &a
 		}
 	}
 	return out, nil

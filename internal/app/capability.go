@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"net/http"
 	"slices"
 	"time"
 
@@ -12,6 +11,14 @@ import (
 	"github.com/slipway-ml/slipway/internal/cli"
 	"github.com/slipway-ml/slipway/internal/core/access"
 	"github.com/slipway-ml/slipway/internal/core/audit"
+	"github.com/slipway-ml/slipway/internal/core/dataset"
+	"github.com/slipway-ml/slipway/internal/core/delivery"
+	"github.com/slipway-ml/slipway/internal/core/gate"
+	"github.com/slipway-ml/slipway/internal/core/pipeline"
+	"github.com/slipway-ml/slipway/internal/core/registry"
+	"github.com/slipway-ml/slipway/internal/core/replay"
+	"github.com/slipway-ml/slipway/internal/core/retrain"
+	"github.com/slipway-ml/slipway/internal/core/tracking"
 	"github.com/slipway-ml/slipway/internal/kit/db"
 	"github.com/slipway-ml/slipway/internal/kit/web"
 )
@@ -53,7 +60,7 @@ func commands(e *cli.Env) []*cobra.Command {
 	}
 	return slices.Concat(
 		dataset.Commands(e),
-		pipeline.Commands(e, dataset.Pins),
+		pipeline.Commands(e, pins),
 		runs,
 		registry.Commands(e),
 		gate.Commands(e),
@@ -63,4 +70,14 @@ func commands(e *cli.Env) []*cobra.Command {
 		audit.Commands(e),
 		access.Commands(e),
 	)
+}
+
+// pins is the dataset versions that slipway.lock beside a project names.
+func pins(dir string) (map[string]int, error) {
+	lock, err := dataset.ReadLock(dir)
+	out := map[string]int{}
+	for name, pin := range lock {
+		out[name] = pin.Version
+	}
+	return out, err
 }

@@ -106,7 +106,7 @@ func (s *server) wireModels(p *parts) {
 	p.loader = &registry.Files{Content: s.content, Dir: s.workspace.path("model"),
 		Safe: []predictor.Loader{trees.Loader{}}, Execute: []predictor.Loader{python.Loader{}}, Python: p.python}
 	p.models = registry.New(registry.Options{DB: s.db, Content: s.content, Loader: p.loader, Rows: p.query, Applied: p.pipeline,
-		Artifacts: p.runs, InUse: champions{&p.delivery}})
+		Artifacts: artifacts{p.runs, s.content}, InUse: champions{&p.delivery}})
 	p.gate = gate.New(gate.Options{DB: s.db, Content: s.content, Models: p.models, Champions: champions{&p.delivery}, Applied: p.pipeline,
 		Loader: p.loader, Server: candidate{p.loader, s.workspace.path("tmp")}, Parquet: p.query, Key: p.key, Jobs: s.jobs, Now: s.loop.clockNow})
 }
@@ -151,4 +151,3 @@ func (p *parts) python(ctx context.Context, project string) (predictor.Python, e
 	}
 	return predictor.Python{Interpreter: []string{env.Python}}, err
 }
-

@@ -29,7 +29,6 @@ func (s *Service) Handle(ctx context.Context, e slipway.Event) error {
 type finishedRun struct {
 	Status  string                      `json:"status"`
 	Kind    string                      `json:"kind"`
-	Trigger string                      `json:"trigger"`
 	Outputs map[string]slipway.Artifact `json:"outputs"` // by step.output, those of earlier runs that still stand too
 	Model   *slipway.Artifact           `json:"model"`   // the project's model, when a step of this very run made it
 	Window  slipway.Window              `json:"window"`  // event time of the rows that were read, where one was named
@@ -40,7 +39,7 @@ func (s *Service) finished(ctx context.Context, e slipway.Event) error {
 	if err := json.Unmarshal(e.Data, &run); err != nil {
 		return fmt.Errorf("run.finished: %w", err)
 	}
-	if run.Trigger == slipway.Trial || run.Kind != "pipeline" || run.Status != "succeeded" {
+	if run.Kind != "pipeline" || run.Status != "succeeded" {
 		return nil
 	}
 	p, err := s.o.Applied.Project(ctx, e.Project)

@@ -135,7 +135,7 @@ func cuts(t Test, zone *time.Location) ([]time.Time, error) {
 func (s *Service) makeRows(ctx context.Context, h *history, tell func(string)) error {
 	for i := range len(h.cuts) - 1 {
 		out, err := s.o.Runner.Run(ctx, h.test.Project, Run{Steps: []string{h.test.Rows.Step}, Params: h.test.Params,
-			Window: slipway.Window{To: h.cuts[i+1]}, Trigger: slipway.Trial,
+			Window: slipway.Window{To: h.cuts[i+1]}, Trigger: "backtest", Quiet: true,
 			Reason: "rows of the batch that begins on " + h.cuts[i].Format(time.DateOnly)})
 		if err != nil {
 			return err
@@ -158,7 +158,7 @@ func (s *Service) train(ctx context.Context, h *history, windows []string, tell 
 			if k > 0 {
 				w.From = w.To.Add(-h.test.Last[k-1])
 			}
-			out, err := s.o.Runner.Run(ctx, h.test.Project, Run{Window: w, Trigger: slipway.Trial,
+			out, err := s.o.Runner.Run(ctx, h.test.Project, Run{Window: w, Trigger: "backtest", Quiet: true,
 				Reason: fmt.Sprintf("trained on %s at %s", name, h.cuts[i].Format(time.DateOnly))})
 			if err != nil {
 				return err
