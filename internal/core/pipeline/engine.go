@@ -226,7 +226,7 @@ func (d *drive) record(ctx context.Context, run Run) error {
 	if err := d.s.trackRun(ctx, d.plan, run); err != nil {
 		return err
 	}
-	data := map[string]any{"kind": "pipeline", "trigger": run.Trigger, "reason": run.Reason, "revision": run.Revision}
+	data := map[string]any{"kind": runKind(run), "trigger": run.Trigger, "reason": run.Reason, "revision": run.Revision}
 	return d.s.updateRun(ctx, run, true, event(run.Project, run.Actor, "run.started", run.ID, d.plan.links(), data))
 }
 

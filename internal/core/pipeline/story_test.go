@@ -124,7 +124,7 @@ func checkEvents(t *testing.T, d *db.DB, r Run) {
 	if diff := cmp.Diff(want, verbs); diff != "" {
 		t.Fatal(diff)
 	}
-	if last.Subject.ID != r.ID || !strings.Contains(string(last.Data), `"kind":"pipeline"`) || !strings.Contains(string(last.Data), `"model":{`) {
+	if last.Subject.ID != r.ID || !strings.Contains(string(last.Data), `"kind":"pipeline"`) || !strings.Contains(string(last.Data), `"model":"train.model"`) {
 		t.Errorf("the last event is %s %s", last.Subject, last.Data)
 	}
 	found := map[slipway.Kind]bool{}
