@@ -102,7 +102,10 @@ func (s *server) assemble() {
 	s.loop.dispatcher = s.dispatcher
 	s.jobs.Routes(s.api)
 	s.loop.routes(s.api)
-	s.api.Mux.Handle("GET /", ui.Handler())
+	s.api.Handle("/api/", "", func(_ http.ResponseWriter, r *http.Request) error {
+		return slipway.Errorf(slipway.NotFound, "there is nothing at %s %s", r.Method, r.URL.Path).WithHint("/api/v1/openapi.json lists the operations")
+	})
+	s.api.Mux.Handle("/", ui.Handler())
 }
 
 // start begins the background work of a server that may be short-lived.

@@ -43,6 +43,7 @@ type Run struct {
 	Data    map[string]int            // dataset versions; the newest where none is given
 	Trigger string                    // slipway.Trial: its model is not registered
 	Reason  string
+	Quiet   bool // a trial: its model is not registered
 }
 
 // Outcome is what a run made.
