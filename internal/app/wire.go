@@ -75,6 +75,7 @@ func (s *server) wire(ctx context.Context) (err error) {
 // list is what the house knows of its capabilities.
 func (s *server) list(p *parts) {
 	s.capabilities = []capability{
+		{name: "content", routes: s.content.Routes},
 		{name: "dataset", routes: p.data.Routes},
 		{name: "tracking", routes: p.runs.Routes, tick: p.runs.Tick},
 		{name: "mlflow", routes: mlflow.New(mlflow.Options{Tracking: p.runs}).Routes},
