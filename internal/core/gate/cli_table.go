@@ -27,10 +27,18 @@ func printCertificate(w io.Writer, s Signed) {
 	if len(c.Check) > 0 {
 		fmt.Fprintln(t, "  check\tvalue\tinterval\tlimit\tverdict\t")
 	}
+	small := 0
 	for _, k := range c.Check {
+		if k.Kind == KindSlice && k.Verdict == Shown && k.Compared == nil {
+			small++
+			continue
+		}
 		fmt.Fprintf(t, "%s %s\t%s\t%s\t%s\t%s\t%s\n", mark[k.Verdict], k.Name, k.value(), k.interval(), k.limit(), k.Verdict, k.Reason)
 	}
 	_ = t.Flush() // a terminal that went away needs no more lines
+	if small > 0 {
+		fmt.Fprintf(w, "%d groups have fewer rows than min_rows; --json shows them\n", small)
+	}
 	if c.GoldenRows > 0 {
 		fmt.Fprintf(w, "%d golden rows %s\n", c.GoldenRows, c.Golden.Short())
 	}

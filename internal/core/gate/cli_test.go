@@ -35,8 +35,9 @@ func (w *world) command(line ...string) (string, error) {
 	return out.String(), err
 }
 
-func TestGateCommand(t *testing.T) {
-	w := one(t)
+func TestGateCommand(t *testing.T) { each(t, gateCommand) }
+
+func gateCommand(t *testing.T, w *world) {
 	w.run("r1", w.put("champion.txt"), w.put("train.csv"), w.put("test.csv"))
 	out, err := w.command("gate", "run")
 	if err != nil || !strings.Contains(out, "verdict: pass") || !strings.Contains(out, "roc_auc of carrier=B6") {
@@ -86,8 +87,9 @@ func TestGateCommand(t *testing.T) {
 }
 
 // TestModelCommand is the registry's: register, alias, diff, delete.
-func TestModelCommand(t *testing.T) {
-	w := one(t)
+func TestModelCommand(t *testing.T) { each(t, modelCommand) }
+
+func modelCommand(t *testing.T, w *world) {
 	w.run("r1", w.put("champion.txt"), w.put("train.csv"), w.put("test.csv"))
 	do := func(want string, line ...string) string {
 		t.Helper()

@@ -213,8 +213,9 @@ func TestUnreadableModelIsRefused(t *testing.T) {
 
 // TestClientVersionsAreUngated lets a client's version into staging at once, and
 // into production after a gate or a waiver.
-func TestClientVersionsAreUngated(t *testing.T) {
-	w := one(t)
+func TestClientVersionsAreUngated(t *testing.T) { each(t, clientVersionsAreUngated) }
+
+func clientVersionsAreUngated(t *testing.T, w *world) {
 	w.run("r1", w.put("champion.txt"), w.put("train.csv"), w.put("test.csv"))
 	file := w.put("swapped.txt")
 	tree, err := content.NewTree([]content.Entry{{Path: "model.txt", Digest: file.Digest, Size: file.Size}})
@@ -258,8 +259,9 @@ func TestClientVersionsAreUngated(t *testing.T) {
 }
 
 // TestRefusedVersionsAndWaivers follows gates.on_fail.
-func TestRefusedVersionsAndWaivers(t *testing.T) {
-	w := one(t)
+func TestRefusedVersionsAndWaivers(t *testing.T) { each(t, refusedVersionsAndWaivers) }
+
+func refusedVersionsAndWaivers(t *testing.T, w *world) {
 	w.yaml = strings.Replace(w.yaml, "min: 0.65", "min: 0.99", 1)
 	w.run("r1", w.put("champion.txt"), w.put("train.csv"), w.put("test.csv"))
 	if _, err := w.gate.Waive(w.ctx(), "flights", "delay@v1", "it is fine"); !slipway.IsCode(err, slipway.Refused) {

@@ -75,7 +75,7 @@ func TestLatencyIsMeasuredOverHTTP(t *testing.T) {
 			w := one(t)
 			c.server.w = w
 			w.server = c.server
-			w.yaml = strings.Replace(w.yaml, "  min_rows: 500", "  min_rows: 500\n  latency: {p99_ms: "+c.limit+", rps: 100, repeats: 3}", 1)
+			w.yaml = strings.Replace(w.yaml, "  min_rows: 500", "  min_rows: 500\n  latency: {p99_ms: "+c.limit+", rps: 200, repeats: 3}", 1)
 			w.run("r1", w.put("champion.txt"), w.put("train.csv"), w.put("test.csv"))
 			got := w.certificate("delay@v1")
 			k := check(t, got, "latency p99")

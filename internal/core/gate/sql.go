@@ -85,7 +85,8 @@ func (s *Service) insert(ctx context.Context, c Signed, cause string) error {
 	})
 }
 
-// decided is the event that tells of a certificate, with its lineage.
+// decided is the event that tells of a certificate, with its lineage. The
+// champion is named in its data only: the version was not made from it.
 func decided(c Signed) slipway.Event {
 	from := func(kind slipway.Kind, id string) slipway.Link {
 		return slipway.Link{Relation: slipway.From, Ref: slipway.NewRef(kind, id)}
@@ -94,13 +95,8 @@ func decided(c Signed) slipway.Event {
 	for _, d := range c.Certificate.Dataset {
 		links = append(links, slipway.Link{Relation: slipway.From, Ref: d})
 	}
-	if c.Certificate.Champion != "" {
-		links = append(links, from(slipway.KindModel, c.Certificate.Champion))
-	}
-	for _, name := range []string{"scores"} {
-		if e, ok := c.Certificate.Evidence[name]; ok {
-			links = append(links, from(slipway.KindArtifact, string(e.Digest)))
-		}
+	if e, ok := c.Certificate.Evidence["scores"]; ok {
+		links = append(links, from(slipway.KindArtifact, string(e.Digest)))
 	}
 	data, _ := json.Marshal(map[string]any{"verdict": c.Certificate.Verdict, "model": c.Certificate.Model, "reason": c.Certificate.Reason,
 		"gated": c.Certificate.Gated, "source": c.Certificate.Source, "champion": c.Certificate.Champion, "checks": len(c.Certificate.Check)})

@@ -22,7 +22,7 @@ const trainSplit = "train"
 // made version v wrote them: one of its outputs, or a window of the dataset
 // version that it read. columns chooses; nil is all, and one that is not there
 // is left out. It fails with NotFound when the run did not write the output,
-// and with Unavailable when datasets cannot be read here.
+// and with Invalid when datasets cannot be read here.
 func (s *Service) Input(ctx context.Context, v slipway.ModelVersion, in project.Input, columns []string) (*slipway.Frame, error) {
 	if in.Dataset != "" {
 		return s.datasetRows(ctx, v, in, columns)
@@ -109,7 +109,8 @@ func (s *Service) Reference(ctx context.Context, name, version string) (Referenc
 
 func (s *Service) datasetRows(ctx context.Context, v slipway.ModelVersion, in project.Input, columns []string) (*slipway.Frame, error) {
 	if s.o.Data == nil {
-		return nil, slipway.Errorf(slipway.Unavailable, "rows of dataset %s cannot be read here", in.Dataset)
+		return nil, slipway.Errorf(slipway.Invalid, "rows of dataset %s cannot be read here", in.Dataset).
+			WithHint("name an output of a step instead")
 	}
 	n := 0 // the newest, for a version that came from no run
 	for _, ref := range v.Dataset {
