@@ -30,7 +30,7 @@ type finishedRun struct {
 	Status  string                      `json:"status"`
 	Kind    string                      `json:"kind"`
 	Outputs map[string]slipway.Artifact `json:"outputs"` // by step.output, those of earlier runs that still stand too
-	Model   *slipway.Artifact           `json:"model"`   // the project's model, when a step of this very run made it
+	Model   string                      `json:"model"`   // the key in Outputs of the project's model, when a step of this very run made it
 	Window  slipway.Window              `json:"window"`  // event time of the rows that were read, where one was named
 }
 
@@ -64,7 +64,7 @@ func (s *Service) finished(ctx context.Context, e slipway.Event) error {
 		return err
 	}
 	v.Training = training(p, key, run.Outputs)
-	known, err := s.known(ctx, v, run.Model != nil)
+	known, err := s.known(ctx, v, run.Model != "")
 	if err != nil || known {
 		return err
 	}
