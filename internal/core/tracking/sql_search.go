@@ -184,9 +184,9 @@ func orderColumn(o Order, args *[]any) (string, error) {
 	last := direction(o.Descending) + ` NULLS LAST`
 	switch o.Of {
 	case OfMetric:
-		*args = append(*args, o.Key, o.Key)
+		*args = append(*args, o.Key, o.Key, o.Key)
 		value := `(SELECT x.last_value FROM metric_series x WHERE x.run = r.id AND x.key = ? AND x.model = '' AND x.dataset = '' AND x.digest = '')`
-		return `CASE WHEN ` + value + ` > ` + maxNumber + ` THEN 1 ELSE 0 END, ` + value + last, nil
+		return `CASE WHEN ` + value + ` > ` + maxNumber + ` THEN 1 WHEN ` + value + ` IS NULL THEN 2 ELSE 0 END, ` + value + last, nil
 	case OfParam, OfTag:
 		*args = append(*args, o.Key)
 		return `(SELECT x.value FROM run_` + string(o.Of) + ` x WHERE x.run = r.id AND x.key = ?)` + last, nil
