@@ -143,3 +143,31 @@ func BenchmarkSearch(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkHistory reads a curve of 100,000 points at once.
+func BenchmarkHistory(b *testing.B) {
+	srv := server(b, filepath.Join(b.TempDir(), "bench.db"), nil)
+	run := benchRun(b, srv)
+	for i := range 100 {
+		body := fmt.Appendf(nil, `{"run_id":%q,"metrics":[`, run)
+		for m := range 1000 {
+			if m > 0 {
+				body = append(body, ',')
+			}
+			body = fmt.Appendf(body, `{"key":"loss","value":%g,"timestamp":%d,"step":%d}`, 1/float64(i*1000+m+1), i*1000+m, i*1000+m)
+		}
+		post(b, srv, "runs/log-batch", append(body, `]}`...))
+	}
+	b.ResetTimer()
+	for range b.N {
+		resp, err := srv.Client().Get(srv.URL + api + "metrics/get-history?metric_key=loss&run_id=" + run)
+		if err != nil {
+			b.Fatal(err)
+		}
+		n, err := io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+		if err != nil || n < 5_000_000 {
+			b.Fatal(n, err)
+		}
+	}
+}
