@@ -54,28 +54,6 @@ func (d data) Resolve(ctx context.Context, project, name string, n int) (pipelin
 	return pipeline.DatasetVersion{Name: v.Name, Version: v.Number, Tree: v.Tree, Format: v.Spec.Format, CSV: v.Spec.CSV, Schema: v.Schema}, err
 }
 
-// artifacts finds what tracked runs logged, for models that clients register.
-type artifacts struct {
-	runs    *tracking.Service
-	content *content.Store
-}
-
-func (a artifacts) Artifact(ctx context.Context, _, run, path string) (slipway.Artifact, error) {
-	one, err := a.runs.Artifact(ctx, run, path)
-	if err == nil {
-		return slipway.Artifact{Path: path, Digest: one.Digest, Size: one.Size}, nil
-	}
-	if !slipway.IsCode(err, slipway.NotFound) {
-		return slipway.Artifact{}, err
-	}
-	tree, err := a.runs.ArtifactTree(ctx, run, path)
-	if err != nil {
-		return slipway.Artifact{}, err
-	}
-	digest, err := a.content.PutTree(ctx, tree)
-	return slipway.Artifact{Path: path, Digest: digest, Size: tree.Size(), Tree: true}, err
-}
-
 // champions tells the gate what is in production.
 type champions struct{ delivery **delivery.Service }
 
@@ -134,11 +112,7 @@ func (m models) Version(ctx context.Context, project, model string) (slipway.Dig
 }
 
 // certificates tells delivery what the gates said, and replays golden rows.
-type certificates struct {
-	gate   *gate.Service
-	models *registry.Service
-	loader registry.Loader
-}
+type certificates struct{ gate *gate.Service }
 
 func (c certificates) Certificate(ctx context.Context, project, model string) (delivery.Certificate, error) {
 	st, err := c.gate.Standing(ctx, project, slipway.NewRef(slipway.KindModel, model))
@@ -150,20 +124,7 @@ func (c certificates) Certificate(ctx context.Context, project, model string) (d
 }
 
 func (c certificates) Reproduce(ctx context.Context, project, model string, digest slipway.Digest) error {
-	v, err := c.models.Find(ctx, project, model)
-	if err != nil {
-		return err
-	}
-	signed, err := c.gate.Certificate(ctx, project, string(digest))
-	if err != nil {
-		return err
-	}
-	m, err := c.loader.Load(ctx, project, v.Content, &v.Signature)
-	if err != nil {
-		return slipway.Errorf(slipway.Refused, "%s cannot be loaded: %s", model, slipway.AsError(err).Message)
-	}
-	defer m.Close()
-	return c.gate.Replay(ctx, signed.Certificate, m)
+	return c.gate.Reproduce(ctx, project, model, digest)
 }
 
 // runner runs pipelines for retraining.

@@ -107,7 +107,7 @@ func (s *server) wireModels(p *parts) {
 	p.loader = &registry.Files{Content: s.content, Dir: s.workspace.path("model"),
 		Safe: []predictor.Loader{trees.Loader{}}, Execute: []predictor.Loader{python.Loader{}}, Python: p.python}
 	p.models = registry.New(registry.Options{DB: s.db, Content: s.content, Loader: p.loader, Rows: p.query, Applied: p.pipeline,
-		Artifacts: artifacts{p.runs, s.content}, InUse: champions{&p.delivery}})
+		Artifacts: p.runs, InUse: champions{&p.delivery}})
 	p.gate = gate.New(gate.Options{DB: s.db, Content: s.content, Models: p.models, Champions: champions{&p.delivery}, Applied: p.pipeline,
 		Loader: p.loader, Server: candidate{p.loader, s.workspace.path("tmp")}, Parquet: p.query, Key: p.key, Jobs: s.jobs, Now: s.loop.clockNow})
 }
@@ -127,7 +127,7 @@ func (s *server) wireServing(ctx context.Context, p *parts) (err error) {
 	s.closers = append(s.closers, p.serving.Close)
 	s.inference = inference.Handler(p.serving, version)
 	p.delivery = delivery.New(delivery.Options{DB: s.db, Key: p.key, Applied: p.pipeline, Models: models{p.models},
-		Gate: certificates{p.gate, p.models, p.loader}, Serving: p.serving, Now: s.loop.clockNow})
+		Gate: certificates{p.gate}, Serving: p.serving, Now: s.loop.clockNow})
 	return nil
 }
 

@@ -155,7 +155,7 @@ func (w *world) putBytes(name string, raw []byte) slipway.Artifact {
 func (w *world) run(id string, model, features, test slipway.Artifact) {
 	w.t.Helper()
 	model.Path = "model.txt"
-	data, err := json.Marshal(map[string]any{"status": "succeeded", "kind": "pipeline", "model": model,
+	data, err := json.Marshal(map[string]any{"status": "succeeded", "kind": "pipeline", "model": "train.model",
 		"outputs": map[string]slipway.Artifact{"prepare.features": features, "prepare.test": test, "train.model": model}})
 	if err != nil {
 		w.t.Fatal(err)

@@ -90,7 +90,7 @@ func (w *world) finish(id string, made bool, model slipway.Artifact, status stri
 	w.t.Helper()
 	data := map[string]any{"kind": "pipeline", "status": status, "outputs": map[string]any{"train.model": model, "prepare.rows": w.put([]byte("rows"))}}
 	if made {
-		data["model"] = model
+		data["model"] = "train.model"
 	}
 	raw, err := json.Marshal(data)
 	if err != nil {

@@ -42,7 +42,7 @@ type Condition struct {
 	Number float64  // what a number is compared with
 }
 
-// Grammar is what may be searched: the attributes of one kind of thing, and
+// grammar is what may be searched: the attributes of one kind of thing, and
 // whether they are numbers.
 type grammar struct {
 	attribute map[string]attribute
@@ -238,8 +238,7 @@ func (p *parser) condition() (Condition, error) {
 		c.Text, err = p.texts()
 		return c, err
 	case "LIKE", "ILIKE":
-		number = number && false
-		if p.g.number(f) {
+		if number {
 			return c, p.fail("%s compares text, and '%s' is a number", op, f.Key)
 		}
 	case "<", "<=", ">", ">=":

@@ -56,7 +56,7 @@ func split(s string) ([]token, error) {
 			}
 			out = append(out, token{kind, text, i})
 			i += n
-		case numberStart(s[i:]) && !afterDot(out):
+		case numberStart(s[i:]) && !insideName(out, c):
 			n := numberLength(s[i:])
 			out = append(out, token{numberToken, s[i : i+n], i})
 			i += n
@@ -82,10 +82,14 @@ func split(s string) ([]token, error) {
 	return append(out, token{endToken, "", len(s)}), nil
 }
 
-// afterDot reports whether the next token is a part of a name: in params.1 the
-// 1 is a key.
-func afterDot(out []token) bool {
-	return len(out) > 0 && out[len(out)-1].kind == signToken && out[len(out)-1].text == "."
+// insideName reports whether the next token, which begins with c, goes on with
+// a name: in params.1 neither the dot nor the 1 begins a number.
+func insideName(out []token, c byte) bool {
+	if len(out) == 0 {
+		return false
+	}
+	last := out[len(out)-1]
+	return last.kind == signToken && last.text == "." || c == '.' && (last.kind == wordToken || last.kind == nameToken)
 }
 
 func wordByte(c byte) bool {

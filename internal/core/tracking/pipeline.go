@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/slipway-ml/slipway"
@@ -57,8 +58,9 @@ func (s *Service) LogRun(ctx context.Context, id string, b Batch) error {
 	return s.logRun(ctx, id, b)
 }
 
-// FinishRun records a run's end: Finished, Failed or Killed. Repeating it is no
-// error, and changes nothing. It fails with NotFound.
+// FinishRun records a run's end: Finished, Failed or Killed. The last word
+// counts: a step whose script told MLflow that all was well may have failed all
+// the same. It fails with NotFound.
 func (s *Service) FinishRun(ctx context.Context, id string, status Status, end time.Time) error {
 	if !status.Ended() {
 		return slipway.Errorf(slipway.Invalid, "%q does not end a run", status)
@@ -108,9 +110,34 @@ func (s *Service) AddArtifacts(ctx context.Context, run, folder string, t conten
 	return s.setArtifacts(ctx, run, files)
 }
 
-// Artifact finds a file of a run or a logged model. It fails with NotFound.
-func (s *Service) Artifact(ctx context.Context, owner, path string) (Artifact, error) {
-	return s.findArtifact(ctx, Place{owner, path})
+// Artifact finds what a run of a project logged at a path: a file, a folder
+// stored as a tree, or the files of a logged model by its name. It fails with
+// NotFound.
+func (s *Service) Artifact(ctx context.Context, project, run, path string) (slipway.Artifact, error) {
+	path = strings.Trim(path, "/")
+	none := slipway.Artifact{}
+	if err := s.runIn(ctx, project, run); err != nil {
+		return none, err
+	}
+	a, err := s.findArtifact(ctx, Place{run, path})
+	if err == nil {
+		return slipway.Artifact{Path: path, Digest: a.Digest, Size: a.Size}, nil
+	}
+	if !slipway.IsCode(err, slipway.NotFound) {
+		return none, err
+	}
+	owner, folder := run, path
+	t, err := s.ArtifactTree(ctx, owner, folder)
+	if slipway.IsCode(err, slipway.NotFound) {
+		// Since MLflow 3 a model is no folder of its run but an object beside it.
+		if owner, err = s.modelNamed(ctx, run, path); err == nil {
+			t, err = s.ArtifactTree(ctx, owner, "")
+		}
+	}
+	if err != nil {
+		return none, err
+	}
+	return slipway.Artifact{Path: path, Digest: t.Digest(), Size: t.Size(), Tree: true}, nil
 }
 
 // ArtifactTree is a folder of a run or a logged model, its paths from that

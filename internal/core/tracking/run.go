@@ -132,6 +132,7 @@ type NewRun struct {
 // Tags with a meaning of their own.
 const (
 	nameTag    = "mlflow.runName"
+	userTag    = "mlflow.user"
 	parentTag  = "mlflow.parentRunId"
 	commitTag  = "mlflow.source.git.commit"
 	contextTag = "mlflow.data.context" // of a dataset input

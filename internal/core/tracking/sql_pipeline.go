@@ -65,7 +65,7 @@ func (s *Service) endRun(ctx context.Context, id string, status Status, end time
 	var number int64
 	err = s.write(ctx, func(tx *db.Tx) error {
 		k, err := findRun(tx, id)
-		if err != nil || k.status.Ended() {
+		if err != nil {
 			return err
 		}
 		number = k.number
@@ -102,6 +102,30 @@ func (s *Service) modelsOf(ctx context.Context, run string) (ids []string, err e
 		return err
 	})
 	return ids, err
+}
+
+// runIn fails with NotFound unless the run is one of the project.
+func (s *Service) runIn(ctx context.Context, project, run string) error {
+	return s.read(ctx, func(tx *db.Tx) error {
+		k, err := findRun(tx, run)
+		if err == nil && k.project != project {
+			err = noRun(run)
+		}
+		return err
+	})
+}
+
+// modelNamed finds the newest logged model of a run by its name.
+func (s *Service) modelNamed(ctx context.Context, run, name string) (id string, err error) {
+	err = s.read(ctx, func(tx *db.Tx) error {
+		err := tx.QueryRow(`SELECT m.id FROM run_model l JOIN run r ON r.id = l.run JOIN logged_model m ON m.id = l.model
+			WHERE r.uuid = ? AND l.output <> 0 AND m.name = ? AND m.stage = 'active' ORDER BY m.created DESC LIMIT 1`, run, name).Scan(&id)
+		if slipway.IsCode(err, slipway.NotFound) {
+			return noArtifact(Place{run, name})
+		}
+		return err
+	})
+	return id, err
 }
 
 // startedEvent tells that a client's run began.

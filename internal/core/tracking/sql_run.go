@@ -70,6 +70,12 @@ func (s *Service) CreateRun(ctx context.Context, in NewRun) (*Run, error) {
 	if in.ID == "" {
 		in.ID = freshID()
 	}
+	if in.User == "" {
+		in.User, _ = valueOf(in.Tags, userTag)
+	}
+	if in.User == "" {
+		in.User = slipway.PrincipalOf(ctx).Name
+	}
 	var out *Run
 	err := s.write(ctx, func(tx *db.Tx) error {
 		e, err := openExperiment(tx, slipway.Writer, in.Experiment)

@@ -1,7 +1,9 @@
 package tracking
 
 import (
+	"cmp"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -93,6 +95,19 @@ func (w *where) metric(c Condition) {
 		AND x.last_value `+c.Op+` ? AND x.last_value <= `+maxNumber+`)`, c.Key, c.Number)
 }
 
+// cost is small for a condition that is cheap to try and likely to fail.
+func (c Condition) cost() int {
+	switch {
+	case c.Of == OfAttribute && c.Key != "artifact_uri":
+		return 0
+	case c.Op == "=" && c.Of != OfMetric:
+		return 1
+	case c.Of == OfMetric:
+		return 2
+	}
+	return 3
+}
+
 var runColumn = map[string]string{"run_id": "r.uuid", "run_name": "r.name", "user_id": "r.actor", "status": "r.status",
 	"start_time": "r.started", "end_time": "r.ended",
 	"artifact_uri": "(SELECT e.artifact || '/' || r.uuid || '/artifacts' FROM experiment e WHERE e.id = r.experiment)"}
@@ -103,6 +118,9 @@ func (w *where) runs(filter string) error {
 	if err != nil {
 		return err
 	}
+	// The databases try conditions in this order, so what rules out most runs
+	// for least comes first.
+	slices.SortStableFunc(conditions, func(a, b Condition) int { return cmp.Compare(a.cost(), b.cost()) })
 	for _, c := range conditions {
 		switch c.Of {
 		case OfMetric:

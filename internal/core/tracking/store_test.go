@@ -402,10 +402,10 @@ func TestArtifactsOfARun(t *testing.T) {
 		if err := w.DeleteArtifact(w.ctx, Place{r.ID, "model"}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.Artifact(w.ctx, r.ID, "model/MLmodel"); !slipway.IsCode(err, slipway.NotFound) {
+		if _, err := w.Artifact(w.ctx, "default", r.ID, "model/MLmodel"); !slipway.IsCode(err, slipway.NotFound) {
 			t.Errorf("deleted: %v", err)
 		}
-		if _, err := w.Artifact(w.ctx, r.ID, "model-2/y"); err != nil {
+		if _, err := w.Artifact(w.ctx, "default", r.ID, "model-2/y"); err != nil {
 			t.Errorf("its neighbour: %v", err)
 		}
 		if _, err := w.PutArtifact(w.ctx, Place{"nobody", "x"}, strings.NewReader("")); !slipway.IsCode(err, slipway.NotFound) {
@@ -427,7 +427,7 @@ func TestPipelineRunsAreTheSameRuns(t *testing.T) {
 		if err := w.LogRun(ctx, id, Batch{Metrics: []Metric{metric("auc", 0, 1, 0.7)}}); err != nil {
 			t.Fatal(err)
 		}
-		for _, status := range []Status{Finished, Failed} {
+		for _, status := range []Status{Failed, Finished, Finished} { // the last word counts
 			if err := w.FinishRun(ctx, id, status, epoch); err != nil {
 				t.Fatal(err)
 			}
@@ -491,6 +491,13 @@ func TestLoggedModels(t *testing.T) {
 		last := events[len(events)-1]
 		if last.Verb != "run.finished" || len(last.Link) != 1 || last.Link[0].Ref.Kind != slipway.KindArtifact {
 			t.Errorf("the end of a run links its model: %+v", last)
+		}
+		found, err := w.Artifact(w.ctx, "default", r.ID, "delay")
+		if err != nil || !found.Tree || string(found.Digest) != last.Link[0].Ref.ID {
+			t.Errorf("the model by its name: %+v, %v", found, err)
+		}
+		if _, err := w.Artifact(w.ctx, "other", r.ID, "delay"); !slipway.IsCode(err, slipway.NotFound) {
+			t.Errorf("the model in another project: %v", err)
 		}
 		if err := w.DeleteModel(w.ctx, m.ID); err != nil {
 			t.Fatal(err)
