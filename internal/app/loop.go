@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"os"
 	"sync"
@@ -100,6 +101,30 @@ func (l *loop) advance(ctx context.Context, to time.Time) error {
 	if now := l.clockNow(); to.Before(now) {
 		return slipway.Errorf(slipway.Conflict, "the clock shows %s and does not go back", now.Format(time.RFC3339))
 	}
+	if err := l.set(to); err != nil {
+		return err
+	}
+	l.tick(ctx, to.UTC())
+	return l.settle(ctx)
+}
+
+// observe sets a replay clock that was never moved to the end of the first data
+// that comes: that is when the story begins.
+func (l *loop) observe(_ context.Context, e slipway.Event) error {
+	if !l.replay || !l.clockNow().IsZero() {
+		return nil
+	}
+	var data struct {
+		To time.Time `json:"to"`
+	}
+	if err := json.Unmarshal(e.Data, &data); err != nil || data.To.IsZero() {
+		return nil // files without event time say nothing of the clock
+	}
+	return l.set(data.To)
+}
+
+// set moves the replay clock, on disk first.
+func (l *loop) set(to time.Time) error {
 	text, err := to.UTC().MarshalText()
 	if err != nil {
 		return slipway.Errorf(slipway.Invalid, "not a time: %v", err)
@@ -110,8 +135,7 @@ func (l *loop) advance(ctx context.Context, to time.Time) error {
 	l.mu.Lock()
 	l.now = to.UTC()
 	l.mu.Unlock()
-	l.tick(ctx, to.UTC())
-	return l.settle(ctx)
+	return nil
 }
 
 // settle waits for jobs and events until neither makes more of the other.

@@ -75,6 +75,7 @@ func (s *server) wire(ctx context.Context) (err error) {
 // list is what the house knows of its capabilities.
 func (s *server) list(p *parts) {
 	s.capabilities = []capability{
+		{name: "clock", routes: s.loop.routes, verbs: []string{"dataset.versioned"}, handle: s.loop.observe},
 		{name: "content", routes: s.content.Routes},
 		{name: "dataset", routes: p.data.Routes},
 		{name: "tracking", routes: p.runs.Routes, tick: p.runs.Tick},
