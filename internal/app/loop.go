@@ -166,11 +166,16 @@ type Clock struct {
 // Operations on the clock.
 var (
 	OpClock   = web.Op[web.None, Clock]{Method: "GET", Path: "/api/v1/clock", Needs: slipway.Reader, Tag: "clock", Summary: "Event time, as windows, schedules and holds see it"}
+	OpSettle  = web.Op[web.None, Clock]{Method: "POST", Path: "/api/v1/clock/settle", Needs: slipway.Writer, Tag: "clock", Summary: "Answer when every job has ended and every event has been handled"}
 	OpAdvance = web.Op[advanceClock, Clock]{Method: "POST", Path: "/api/v1/clock", Needs: slipway.Operator, Tag: "clock", Summary: "Move the clock of a replay workspace, and settle what follows"}
 )
 
 func (l *loop) routes(a *web.API) {
 	OpClock.Serve(a, func(context.Context, web.None) (Clock, error) { return Clock{l.clockNow(), l.replay}, nil })
+	OpSettle.Serve(a, func(ctx context.Context, _ web.None) (Clock, error) {
+		err := l.settle(ctx)
+		return Clock{l.clockNow(), l.replay}, err
+	})
 	OpAdvance.Serve(a, func(ctx context.Context, in advanceClock) (Clock, error) {
 		err := l.advance(ctx, in.Body.To)
 		return Clock{l.clockNow(), l.replay}, err
