@@ -105,6 +105,10 @@ func (s *scanner) str() ([]byte, error) {
 	}
 	from, plain := s.at, true
 	for s.at < len(s.b) {
+		if !special[s.b[s.at]] {
+			s.at++
+			continue
+		}
 		switch c := s.b[s.at]; {
 		case c == '"':
 			raw := s.b[from:s.at]
@@ -129,6 +133,14 @@ func (s *scanner) str() ([]byte, error) {
 	}
 	return nil, s.malformed("the end of a string")
 }
+
+// special are the bytes that a string cannot simply pass over.
+var special = func() (t [256]bool) {
+	for c := range t {
+		t[c] = c < ' ' || c >= 0x80 || c == '"' || c == '\\'
+	}
+	return t
+}()
 
 // number reads a JSON number, or NaN as Python writes it.
 func (s *scanner) number() (float64, error) {
