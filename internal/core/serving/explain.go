@@ -2,11 +2,13 @@ package serving
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"path/filepath"
 	"slices"
 
@@ -79,21 +81,16 @@ func (e *LoggedExplanation) fill(row, answer *slipway.Frame, x *Explanation) {
 			}
 			out.Feature = append(out.Feature, at)
 		}
-		slices.SortStableFunc(out.Feature, func(a, b ExplainedFeature) int {
-			return -compareSize(a.Value, b.Value)
-		})
+		out.sort()
 		e.Explained = append(e.Explained, out)
 	}
 }
 
-func compareSize(a, b float64) int {
-	switch a, b = max(a, -a), max(b, -b); {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
+// sort puts the strongest features first.
+func (o *ExplainedOutput) sort() {
+	slices.SortStableFunc(o.Feature, func(a, b ExplainedFeature) int {
+		return cmp.Compare(math.Abs(b.Value), math.Abs(a.Value))
+	})
 }
 
 // sentValue is the first value of a column for JSON.
@@ -227,7 +224,7 @@ func (s *Service) withModel(ctx context.Context, project, model string, fn func(
 	if err != nil {
 		return err
 	}
-	m, err := s.o.Loader.Load(ctx, project, content, &signature)
+	m, err := s.o.Loader.Load(slipway.WithPrincipal(ctx, loader), project, content, &signature)
 	if err != nil {
 		return err
 	}

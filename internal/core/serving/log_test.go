@@ -77,7 +77,7 @@ func TestSegmentsAreNumberedForEver(t *testing.T) {
 		if got := numbers(s, int64(round)); !cmp.Equal(got, []int64{int64(round + 1)}) {
 			t.Fatalf("after %d: %v", round, got)
 		}
-		if err := s.Forget(context.Background(), int64(round+1)); err != nil {
+		if err := s.Forget(context.Background(), "local", int64(round+1)); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.Close(); err != nil {
