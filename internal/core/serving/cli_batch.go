@@ -119,7 +119,7 @@ func (b *scoring) run(ctx context.Context, out string) (BatchResult, error) {
 	if err != nil {
 		return result, err
 	}
-	bar := b.e.IO.Progress("predict", counted.Rows[0][0].(int64), "row")
+	bar := b.e.IO.Progress("predict", counted.Rows[0][0].(int64), term.Count)
 	defer bar.Stop()
 	request := query.Request{Tables: []query.Table{b.table}, SQL: "SELECT * FROM data", Timezone: b.timezone}
 	for f, err := range b.engine.Batches(ctx, request, askRows) {
