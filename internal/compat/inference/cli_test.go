@@ -27,10 +27,15 @@ import (
 	"github.com/slipway-ml/slipway/internal/kit/web"
 )
 
-// TestMain lets the test binary be its own query worker.
+// TestMain lets the test binary be its own query worker, and the server of a
+// benchmark.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "query-worker" {
 		os.Exit(query.Serve(os.Stdin, os.Stdout, os.Stderr))
+	}
+	if dir := os.Getenv(benchServer); dir != "" {
+		serveBench(dir)
+		return
 	}
 	os.Exit(m.Run())
 }
