@@ -19,6 +19,7 @@ import (
 	"github.com/slipway-ml/slipway/internal/core/dataset"
 	"github.com/slipway-ml/slipway/internal/core/delivery"
 	"github.com/slipway-ml/slipway/internal/core/gate"
+	"github.com/slipway-ml/slipway/internal/core/monitor"
 	"github.com/slipway-ml/slipway/internal/core/pipeline"
 	"github.com/slipway-ml/slipway/internal/core/registry"
 	"github.com/slipway-ml/slipway/internal/core/replay"
@@ -49,6 +50,7 @@ func migrations() []db.Migration {
 		dataset.Migration,
 		delivery.Migration,
 		gate.Migration,
+		monitor.Migration,
 		pipeline.Migration,
 		registry.Migration,
 		retrain.Migration,
