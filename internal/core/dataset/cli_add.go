@@ -2,7 +2,7 @@ package dataset
 
 import (
 	"context"
-	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -107,11 +107,9 @@ func add(ctx context.Context, e *cli.Env, c web.Client, projectName string, one 
 		return err
 	}
 	job, err = web.Follow(ctx, c, job.ID, func(web.Progress) {})
-	var out Outcome
-	if len(job.Result) > 0 {
-		if jerr := json.Unmarshal(job.Result, &out); jerr != nil {
-			return jerr
-		}
+	out, rerr := result[Outcome](job)
+	if rerr != nil {
+		return rerr
 	}
 	if out.Report != nil || err == nil {
 		if perr := e.Print(out, func(w io.Writer) { shown(e, w, out, one) }); perr != nil {
@@ -133,8 +131,21 @@ func add(ctx context.Context, e *cli.Env, c web.Client, projectName string, one 
 
 // shown writes an outcome for a person.
 func shown(e *cli.Env, w io.Writer, out Outcome, one source) {
-	if out.Version != nil {
-		summary(e, w, out)
+	if out.Version == nil {
+		findings(e, w, out.Report)
+		return
+	}
+	summary(e, w, out)
+	if out.Unchanged {
+		return
+	}
+	next := "slipway data contract infer " + one.name
+	if out.Report != nil {
+		findings(e, w, out.Report)
+		next = "slipway data diff " + one.name
+	}
+	if out.Version.Table() {
+		fmt.Fprintf(w, "  %s %s\n", e.IO.Paint(term.Dim, "next     "), next)
 	}
 }
 

@@ -34,7 +34,7 @@ type ColumnProfile struct {
 	SD        *float64     `json:"sd,omitempty"`
 	Quantiles []float64    `json:"quantiles,omitempty"` // at QuantileLevels, by t-digest
 	Histogram *Histogram   `json:"histogram,omitempty"`
-	Top       []ValueCount `json:"top,omitempty"` // most frequent first, at most 20
+	Top       []ValueCount `json:"top,omitempty"` // most frequent first, at most 25
 	From      *time.Time   `json:"from,omitempty"`
 	To        *time.Time   `json:"to,omitempty"`
 	Length    *[2]int64    `json:"length,omitempty"`  // shortest and longest text, in characters
@@ -70,7 +70,7 @@ type TimeProfile struct {
 // The sizes of a profile.
 const (
 	profileBins  = 32
-	profileTop   = 20
+	profileTop   = 25
 	fewValues    = 200    // up to here all values are counted
 	profileDays  = 36_600 // a century; beyond it the days are left out
 	maxTopLength = 120    // characters of a value that are kept
@@ -203,7 +203,7 @@ func (a *scan) column(c *ColumnProfile, top *[]string) {
 		a.add("max(length("+v+"))", func(n any) { length(c, 1, n) })
 		a.add("count(*) FILTER (WHERE "+v+" <> trim("+v+"))", func(n any) { c.Padded = n.(int64) })
 		a.add("count(TRY_CAST("+v+" AS DOUBLE))", func(n any) { c.Numbers = n.(int64) })
-		a.add("approx_top_k("+v+", 20)", func(list any) {
+		a.add("approx_top_k("+v+", 25)", func(list any) {
 			if text, ok := list.(string); ok {
 				_ = json.Unmarshal([]byte(text), top)
 			}

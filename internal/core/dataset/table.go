@@ -5,7 +5,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"math"
 	"os"
 	"path"
 	"path/filepath"
@@ -279,6 +281,36 @@ func (s *Service) DatasetRows(ctx context.Context, project, name string, n int, 
 		return nil, err
 	}
 	return s.o.Query.Frame(ctx, t.request("SELECT "+list+" FROM "+t.ref()+where, params...))
+}
+
+// Head reads the first rows of a version, at most limit (0 is 10). It fails with
+// NotFound, and with Invalid where the files are no table.
+func (s *Service) Head(ctx context.Context, project, name string, n, limit int) (Rows, error) {
+	v, err := s.find(ctx, project, name, n)
+	if err != nil {
+		return Rows{}, err
+	}
+	t, err := s.openVersion(ctx, v)
+	if err != nil {
+		return Rows{}, err
+	}
+	defer t.close()
+	if limit <= 0 {
+		limit = 10
+	}
+	r := t.request("SELECT * FROM " + t.ref() + fmt.Sprintf(" LIMIT %d", limit))
+	res, err := s.o.Query.Run(ctx, r)
+	if err != nil {
+		return Rows{}, err
+	}
+	for _, row := range res.Rows {
+		for i, value := range row {
+			if f, ok := value.(float64); ok && (math.IsNaN(f) || math.IsInf(f, 0)) {
+				row[i] = fmt.Sprint(f) // JSON has no such numbers
+			}
+		}
+	}
+	return Rows{Schema: res.Schema, Rows: res.Rows}, nil
 }
 
 // within is the condition that a row lies in a window.
