@@ -111,7 +111,10 @@ func (w *work) repeats(ctx context.Context, whole *table, c *Contract, report *R
 		return err
 	}
 	for _, f := range among.Checks {
-		f.Name = strings.TrimSpace(f.Name + " among all rows")
+		if f.Name == "" {
+			f.Name = f.Kind
+		}
+		f.Name += " among all rows"
 		report.Checks = append(report.Checks, f)
 	}
 	report.decide()

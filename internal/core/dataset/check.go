@@ -87,7 +87,7 @@ func (s *Service) inspect(ctx context.Context, t *table, checks []check, last *P
 			}
 		})
 	}
-	if err := s.scan(ctx, t, pass, t.ref()); err != nil {
+	if err := s.scan(ctx, t, pass, t.rows()); err != nil {
 		return nil, s.blame(ctx, t, checks, err)
 	}
 	for i := range checks {
@@ -179,8 +179,8 @@ func (s *Service) blame(ctx context.Context, t *table, checks []check, err error
 		if !c.own {
 			continue
 		}
-		if _, own := s.o.Query.Run(ctx, t.request("SELECT "+c.sql()+" FROM "+t.ref()+" LIMIT 0")); own != nil {
-			return fmt.Errorf("the contract's rule %q: %w", c.Title(), own)
+		if _, own := s.o.Query.Run(ctx, t.request("SELECT "+c.sql()+" FROM "+t.rows()+" LIMIT 0")); own != nil {
+			return in(own, "the contract's rule %q", c.Title())
 		}
 	}
 	return err
@@ -218,7 +218,7 @@ func (s *Service) samples(ctx context.Context, t *table, checks []check) error {
 			}
 		})
 	}
-	return s.scan(ctx, t, pass, "(SELECT *, row_number() OVER () AS slipway_row FROM "+t.ref()+")")
+	return s.scan(ctx, t, pass, "(SELECT *, row_number() OVER () AS slipway_row FROM "+t.rows()+")")
 }
 
 func (s *Service) repeated(ctx context.Context, t *table, c *check) error {
@@ -228,7 +228,7 @@ func (s *Service) repeated(ctx context.Context, t *table, c *check) error {
 	}
 	columns := strings.Join(names, ", ")
 	res, err := s.o.Query.Run(ctx, t.request(fmt.Sprintf("SELECT %s, count(*) AS n FROM %s WHERE %s IS NOT NULL GROUP BY %s HAVING count(*) > 1 ORDER BY n DESC, %s LIMIT %d",
-		columns, t.ref(), names[0], columns, columns, sampleRows)))
+		columns, t.rows(), names[0], columns, columns, sampleRows)))
 	if err != nil {
 		return err
 	}

@@ -77,9 +77,9 @@ func profiled(e *cli.Env, w io.Writer, p Profile) {
 		picture := ""
 		switch {
 		case c.Min != nil:
-			low, high = *c.Min, *c.Max
+			low, high = short(*c.Min), short(*c.Max)
 			if len(c.Quantiles) == len(QuantileLevels) {
-				middle = c.Quantiles[3]
+				middle = short(c.Quantiles[3])
 			}
 			if c.Histogram != nil && len(c.Histogram.Counts) > 1 {
 				picture = spark(c.Histogram.Counts)

@@ -35,6 +35,7 @@ func (c *Contract) compile(t *table) ([]check, error) {
 	k := &compiler{table: t}
 	if t != nil {
 		k.columns(c.object)
+		t.view = k.view(c.object)
 	}
 	if key := c.key(); len(key) > 1 {
 		k.add(check{Finding: Finding{Kind: "duplicateValues", Column: strings.Join(key, ", "), Severity: Error}, distinct: key})
@@ -44,12 +45,12 @@ func (c *Contract) compile(t *table) ([]check, error) {
 			continue
 		}
 		if err := k.property(p, len(c.key()) == 1); err != nil {
-			return nil, fmt.Errorf("the contract's property %s: %w", p.Name, err)
+			return nil, in(err, "the contract's property %s", p.Name)
 		}
 	}
 	for i, r := range c.object.Quality {
 		if err := k.rule(r, "", "", ""); err != nil {
-			return nil, fmt.Errorf("the contract's rule %s: %w", named(r, i), err)
+			return nil, in(err, "the contract's rule %s", named(r, i))
 		}
 	}
 	return k.checks, nil
@@ -124,34 +125,69 @@ func (k *compiler) property(p property, keyed bool) error {
 	}
 	for i, r := range p.Quality {
 		if err := k.rule(r, p.Name, v, of); err != nil {
-			return fmt.Errorf("rule %s: %w", named(r, i), err)
+			return in(err, "rule %s", named(r, i))
 		}
 	}
 	return nil
 }
 
 // casts are the SQL types that text may turn out to be.
-var casts = map[slipway.Type]string{slipway.Int: "BIGINT", slipway.Float: "DOUBLE", slipway.Bool: "BOOLEAN", slipway.Date: "DATE", slipway.Time: "TIMESTAMPTZ"}
+var casts = map[slipway.Type]string{slipway.Int: "BIGINT", slipway.Float: "DOUBLE", slipway.Bool: "BOOLEAN", slipway.Date: "DATE",
+	slipway.Time: "TIMESTAMPTZ", slipway.Text: "VARCHAR", "": "VARCHAR"}
 
-// typed is a column's value in the type that the contract wants. Values that
-// are of another type fail a check of their own and count as missing in others.
+// mistyped reports whether values of a column have to be cast to be what the
+// contract wants.
+func mistyped(want, is slipway.Type) bool {
+	isNumber := func(t slipway.Type) bool { return t == slipway.Int || t == slipway.Float }
+	isInstant := func(t slipway.Type) bool { return t == slipway.Time || t == slipway.Date }
+	alike := want == is || isNumber(want) && isNumber(is) || isInstant(want) && isInstant(is)
+	return want != "" && want != slipway.Text && !alike
+}
+
+// raw is the name under which the view keeps a mistyped column as it is.
+func raw(column string) string { return "slipway_raw_" + column }
+
+// view is the rows as the contract sees them, so that its SQL can be asked even
+// of a batch whose columns are gone or of another type: what is not there, or
+// cannot be cast, is missing. It is "" where the rows are that already.
+func (k *compiler) view(o object) string {
+	var replaced, added []string
+	for _, p := range o.Properties {
+		want, i := logicalTypes[p.LogicalType], k.table.schema.Index(p.Name)
+		switch {
+		case i < 0:
+			added = append(added, "CAST(NULL AS "+casts[want]+") AS "+quoted(p.Name))
+		case mistyped(want, k.table.schema[i].Type):
+			replaced = append(replaced, "TRY_CAST(CAST("+quoted(p.Name)+" AS VARCHAR) AS "+casts[want]+") AS "+quoted(p.Name))
+			added = append(added, quoted(p.Name)+" AS "+quoted(raw(p.Name)))
+		}
+	}
+	if len(added) == 0 {
+		return ""
+	}
+	list := "*"
+	if len(replaced) > 0 {
+		list += " REPLACE (" + strings.Join(replaced, ", ") + ")"
+	}
+	return "(SELECT " + list + ", " + strings.Join(added, ", ") + " FROM " + k.table.ref() + ")"
+}
+
+// typed is a column's value. Values that are not of the type that the contract
+// wants fail a check of their own and count as missing in others.
 func (k *compiler) typed(p property, want, is slipway.Type) string {
 	v := quoted(p.Name)
+	f := Finding{Kind: "type", Column: p.Name, Severity: Error, Name: "values are of type " + string(want)}
 	if is == slipway.Float {
 		v = "CASE WHEN isnan(" + v + ") THEN NULL ELSE " + v + " END"
 	}
-	instants := (want == slipway.Time || want == slipway.Date) && (is == slipway.Time || is == slipway.Date)
-	if want == "" || want == is || instants || want == slipway.Text || want == slipway.Float && is == slipway.Int {
-		return v
-	}
-	f := Finding{Kind: "type", Column: p.Name, Severity: Error, Name: "values are of type " + string(want)}
-	if want == slipway.Int && is == slipway.Float {
+	switch {
+	case mistyped(want, is):
+		v = quoted(p.Name)
+		k.add(check{Finding: f, predicate: quoted(raw(p.Name)) + " IS NOT NULL AND " + v + " IS NULL", shown: quoted(raw(p.Name))})
+	case want == slipway.Int && is == slipway.Float:
 		k.add(check{Finding: f, predicate: "(" + v + ") <> trunc(" + v + ")", shown: v})
-		return v
 	}
-	cast := "TRY_CAST(CAST(" + quoted(p.Name) + " AS VARCHAR) AS " + casts[want] + ")"
-	k.add(check{Finding: f, predicate: quoted(p.Name) + " IS NOT NULL AND " + cast + " IS NULL", shown: quoted(p.Name)})
-	return cast
+	return v
 }
 
 // options makes the checks of logicalTypeOptions.
@@ -209,135 +245,4 @@ func (k *compiler) options(o options, v string, t slipway.Type, with func(string
 		k.add(check{Finding: with("multipleOf"), predicate: "(" + condition + ") <> 0", shown: v})
 	}
 	return nil
-}
-
-// rule makes the check of one entry under quality; column is "" for a table's.
-func (k *compiler) rule(r rule, column, v string, t slipway.Type) error {
-	severity, err := r.severity()
-	if err != nil {
-		return err
-	}
-	c := check{Finding: Finding{Name: r.Name, Description: r.Description, Column: column, Severity: severity, Kind: r.Metric}, shown: v}
-	if c.Kind == "" {
-		c.Kind = r.Rule
-	}
-	if r.Type == "text" {
-		return nil // meant for people
-	}
-	if c.compare, err = r.operator(); err != nil {
-		return err
-	}
-	switch r.Unit {
-	case "", "rows":
-	case "percent", "%":
-		c.percent = true
-	default:
-		return slipway.Errorf(slipway.Invalid, "%q is not a unit", r.Unit).WithHint("rows or percent")
-	}
-	switch r.Type {
-	case "sql":
-		table := ""
-		if k.table != nil {
-			table = k.table.ref()
-		}
-		c.Kind, c.own = "sql", true
-		c.predicate, c.value, err = r.sql(table, column)
-	case "custom":
-		err = r.custom(k, &c, column)
-	case "", "library":
-		err = r.library(&c, column, v, t)
-	default:
-		err = slipway.Errorf(slipway.Invalid, "%q is not a type of rules", r.Type).WithHint("library, sql, custom or text")
-	}
-	if err != nil {
-		return err
-	}
-	k.add(c)
-	return nil
-}
-
-// library makes a check of one of ODCS's metrics.
-func (r rule) library(c *check, column, v string, t slipway.Type) error {
-	if column == "" && c.Kind != "rowCount" && c.Kind != "duplicateValues" {
-		return slipway.Errorf(slipway.Invalid, "%q is not a metric of tables", c.Kind).WithHint("rowCount, or duplicateValues with properties")
-	}
-	switch c.Kind {
-	case "rowCount":
-		c.value = "count(*)"
-	case "nullValues":
-		c.predicate, c.shown = v+" IS NULL", "NULL"
-	case "missingValues":
-		c.predicate = "(" + v + " IS NULL OR CAST(" + v + " AS VARCHAR) IN (" + list(r.Arguments.MissingValues) + "))"
-	case "invalidValues":
-		switch {
-		case len(r.Arguments.ValidValues) > 0 && (t == slipway.Int || t == slipway.Float):
-			c.predicate = "NOT list_contains(CAST([" + list(r.Arguments.ValidValues) + "] AS DOUBLE[]), CAST(" + v + " AS DOUBLE))"
-		case len(r.Arguments.ValidValues) > 0:
-			c.predicate = "CAST(" + v + " AS VARCHAR) NOT IN (" + list(r.Arguments.ValidValues) + ")"
-		case r.Arguments.Pattern != "":
-			c.predicate = "NOT regexp_matches(CAST(" + v + " AS VARCHAR), " + literal(r.Arguments.Pattern) + ")"
-		default:
-			return slipway.Errorf(slipway.Invalid, "invalidValues needs arguments: validValues or pattern")
-		}
-	case "duplicateValues":
-		if c.distinct = r.Arguments.Properties; len(c.distinct) == 0 {
-			if column == "" {
-				return slipway.Errorf(slipway.Invalid, "duplicateValues of a table needs arguments: properties")
-			}
-			c.distinct = []string{column}
-		}
-	default:
-		return slipway.Errorf(slipway.Invalid, "%q is not a metric", c.Kind).WithHint("nullValues, missingValues, invalidValues, duplicateValues or rowCount")
-	}
-	return nil
-}
-
-// custom makes a check of one of our own metrics, written as ODCS wants it:
-// {type: custom, engine: slipway, implementation: …}.
-func (r rule) custom(k *compiler, c *check, column string) error {
-	if r.Engine != "slipway" {
-		return slipway.Errorf(slipway.Invalid, "rules of the engine %q cannot be checked here", r.Engine).WithHint("write it as type: sql")
-	}
-	c.Kind = strings.TrimSpace(r.Implementation)
-	at := ""
-	if k.table != nil {
-		if at = k.table.time(); column != "" {
-			at = quoted(column) + "::TIMESTAMPTZ"
-		}
-	}
-	switch c.Kind {
-	case "shift":
-		if column == "" {
-			return slipway.Errorf(slipway.Invalid, "shift is a rule of columns")
-		}
-		c.shift, c.value = true, "median("+quoted(column)+")"
-		return nil
-	case "freshness": // hours between the newest row and now
-		c.value = "date_diff('second', max(" + at + "), now()) / 3600.0"
-	case "gap": // longest time without a row, in hours
-		c.value = "(SELECT max(s) / 3600.0 FROM (SELECT epoch(at) - epoch(lag(at) OVER (ORDER BY at)) AS s FROM (SELECT " + at + " AS at FROM {object})))"
-	default:
-		return slipway.Errorf(slipway.Invalid, "%q is not one of Slipway's metrics", c.Kind).WithHint("shift, freshness or gap")
-	}
-	if k.table == nil {
-		return nil
-	}
-	if at == "" {
-		return slipway.Errorf(slipway.Invalid, "%s needs a time, and the dataset has none", c.Kind)
-	}
-	c.value = strings.ReplaceAll(c.value, "{object}", k.table.ref())
-	return nil
-}
-
-// list writes values in SQL as texts.
-func list(values []any) string {
-	out := make([]string, len(values))
-	for i, v := range values {
-		if v == nil {
-			out[i] = "NULL"
-			continue
-		}
-		out[i] = literal(fmt.Sprint(v))
-	}
-	return strings.Join(out, ", ")
 }

@@ -49,7 +49,7 @@ func (s *Service) Infer(ctx context.Context, project, name string, n int) (Propo
 	text := proposal(v, &p, steady)
 	c, err := ParseContract([]byte(text), name)
 	if err != nil {
-		return Proposal{}, fmt.Errorf("the proposal of %s: %w", v.ID(), err)
+		return Proposal{}, in(err, "the proposal of %s", v.ID())
 	}
 	checks, err := c.compile(&table{name: name, schema: v.Schema, spec: v.Spec})
 	return Proposal{YAML: text, Checks: len(checks)}, err

@@ -134,7 +134,9 @@ func (s *Service) profile(ctx context.Context, t *table) (*Profile, error) {
 		return nil, err
 	}
 	for i := range p.Columns {
-		p.Columns[i].Missing += p.Rows // it held minus the values that are there
+		c := &p.Columns[i]
+		c.Missing += p.Rows // it held minus the values that are there
+		c.Distinct = min(c.Distinct, p.Rows-c.Missing)
 	}
 	if p.Time != nil {
 		p.Time.Missing += p.Rows
@@ -243,7 +245,7 @@ func (a *scan) bins(c *ColumnProfile, top []string, rows int64) {
 		h.Counts = []int64{rows - c.Missing}
 		return
 	}
-	bin := "least(31, CAST(floor((CAST(" + v + " AS DOUBLE) - CAST(" + exact(h.Low) + " AS DOUBLE)) / CAST(" + exact(width) + " AS DOUBLE)) AS INT))"
+	bin := "CASE WHEN " + v + " IS NOT NULL THEN least(31, CAST(floor((CAST(" + v + " AS DOUBLE) - CAST(" + exact(h.Low) + " AS DOUBLE)) / CAST(" + exact(width) + " AS DOUBLE)) AS INT)) END"
 	a.add("to_json(histogram("+bin+"))::VARCHAR", func(m any) {
 		for _, one := range counts(m, false) {
 			if i, ok := index(one.Value); ok {
