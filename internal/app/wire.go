@@ -117,7 +117,7 @@ func (s *server) wireModels(p *parts) {
 	p.loader = &registry.Files{Content: s.content, Dir: s.workspace.path("model"),
 		Safe: []predictor.Loader{trees.Loader{}}, Execute: []predictor.Loader{python.Loader{}}, Python: p.python}
 	p.models = registry.New(registry.Options{DB: s.db, Content: s.content, Loader: p.loader, Rows: p.query, Applied: p.pipeline,
-		Artifacts: p.runs, InUse: champions{&p.delivery}})
+		Data: p.data, Artifacts: p.runs, InUse: champions{&p.delivery}})
 	p.gate = gate.New(gate.Options{DB: s.db, Content: s.content, Models: p.models, Champions: champions{&p.delivery}, Applied: p.pipeline,
 		Loader: p.loader, Server: inference.Trial{Loader: p.loader}, Parquet: p.query, Key: p.key, Jobs: s.jobs, Now: s.loop.clockNow})
 }

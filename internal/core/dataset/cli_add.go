@@ -93,7 +93,7 @@ func (f addFlags) apply(e *cli.Env, one *source) error {
 
 // add sends one dataset's files, asks for a version, and shows what came of it.
 func add(ctx context.Context, e *cli.Env, c web.Client, projectName string, one source, f addFlags) error {
-	tree, err := send(ctx, e, c, one)
+	tree, err := send(ctx, e, c, projectName, one)
 	if err != nil {
 		return err
 	}
@@ -150,7 +150,7 @@ func shown(e *cli.Env, w io.Writer, out Outcome, one source) {
 }
 
 // send makes sure that the server has the files of one, and returns their tree.
-func send(ctx context.Context, e *cli.Env, c web.Client, one source) (slipway.Digest, error) {
+func send(ctx context.Context, e *cli.Env, c web.Client, projectName string, one source) (slipway.Digest, error) {
 	hashing := e.IO.Progress("hash", 0, term.Bytes)
 	found, err := scanner(e).Scan(ctx, one.root, one.paths, hashing.Total, hashing.Add)
 	if err != nil {
@@ -171,6 +171,14 @@ func send(ctx context.Context, e *cli.Env, c web.Client, one source) (slipway.Di
 	}
 	if len(tree) == 0 {
 		return "", slipway.Errorf(slipway.Invalid, "there are no files in %s", strings.Join(one.paths, ", "))
+	}
+	// A version's files are there, so asking for each of them can be spared.
+	newest, err := OpVersion.Call(ctx, c, OfVersion{Project: projectName, Name: one.name})
+	if err == nil && newest.Tree == tree.Digest() {
+		return newest.Tree, nil
+	}
+	if err != nil && !slipway.IsCode(err, slipway.NotFound) {
+		return "", err
 	}
 	remote := content.Remote{Client: c}
 	missing, err := remote.Missing(ctx, digests...)

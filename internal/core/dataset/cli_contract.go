@@ -37,7 +37,7 @@ func checkCommand(e *cli.Env) *cobra.Command {
 			}
 			in.Project = projectName
 			if len(args) > 1 {
-				if in.Body.Tree, err = send(cmd.Context(), e, c, one); err != nil {
+				if in.Body.Tree, err = send(cmd.Context(), e, c, projectName, one); err != nil {
 					return err
 				}
 			}

@@ -24,6 +24,7 @@ const (
 	enumRows    = 20   // rows a value, on average, below which a list is chance
 	steadyShare = 0.12 // how far block means may lie apart for the mean to be bounded
 	blocks      = 20
+	fewCodes    = 31 // distinct whole numbers up to which they are taken for codes, hours or days
 )
 
 // Infer proposes a contract that a version keeps and a person would sign:
@@ -60,7 +61,7 @@ func (s *Service) Infer(ctx context.Context, project, name string, n int) (Propo
 func (s *Service) steady(ctx context.Context, v Version, p *Profile) (map[string][2]float64, error) {
 	var names, list []string
 	for _, c := range p.Columns {
-		if c.Mean != nil && (c.Type == slipway.Int || c.Type == slipway.Float) && c.Distinct > enumValues && !slices.Contains(v.Spec.Key, c.Name) {
+		if c.Mean != nil && (c.Type == slipway.Int || c.Type == slipway.Float) && c.Distinct > enumValues && !slices.Contains(v.Spec.Key, c.Name) && !counter(&c, p.Rows) {
 			names = append(names, c.Name)
 			list = append(list, "CAST(avg("+finite(c.Name, c.Type)+") AS DOUBLE)")
 		}
@@ -146,7 +147,7 @@ func writeProperty(b *strings.Builder, v Version, p *Profile, c *ColumnProfile) 
 	if slices.Equal(v.Spec.Key, []string{c.Name}) && p.Keys != nil && *p.Keys == p.Rows-c.Missing {
 		b.WriteString("        unique: true\n        primaryKey: true\n        primaryKeyPosition: 1\n")
 	}
-	if low, high, ok := limits(c); ok {
+	if low, high, ok := limits(c); ok && !counter(c, p.Rows) {
 		fmt.Fprintf(b, "        logicalTypeOptions: {minimum: %s, maximum: %s}\n", number(low), number(high))
 	} else if c.From != nil && c.From.After(time.Unix(0, 0)) && c.Type == slipway.Time {
 		fmt.Fprintf(b, "        logicalTypeOptions: {minimum: %q}\n", c.From.UTC().AddDate(-1, 0, 0).Format("2006-01-02T00:00:00Z"))
@@ -166,12 +167,21 @@ func writeProperty(b *strings.Builder, v Version, p *Profile, c *ColumnProfile) 
 	}
 }
 
+// counter reports whether a column seems to number the rows: the next batch goes
+// on where this one ends.
+func counter(c *ColumnProfile, rows int64) bool {
+	return c.Type == slipway.Int && c.Distinct > fewCodes && c.Distinct*4 > rows*3
+}
+
 // limits is a range with a margin of a tenth, or of half where the column has
 // outliers, rounded outwards. It does not cross zero: what was never negative
 // stays so.
 func limits(c *ColumnProfile) (low, high float64, ok bool) {
 	if c.Min == nil || c.Max == nil || c.Distinct < 2 || len(c.Quantiles) != len(QuantileLevels) {
 		return 0, 0, false
+	}
+	if c.Type == slipway.Int && c.Distinct <= fewCodes {
+		return *c.Min, *c.Max, true // codes, such as 1 to 4 for the seasons
 	}
 	spread := *c.Max - *c.Min
 	margin := spread / 10

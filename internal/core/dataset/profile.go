@@ -27,7 +27,7 @@ type ColumnProfile struct {
 	Type      slipway.Type `json:"type"`
 	Missing   int64        `json:"missing"`
 	Infinite  int64        `json:"infinite,omitempty"`
-	Distinct  int64        `json:"distinct"` // by HyperLogLog, about 2 % off; exact where Top holds all values
+	Distinct  int64        `json:"distinct"` // estimated by HyperLogLog, up to a fifth off; exact where there are at most 200
 	Min       *float64     `json:"min,omitempty"`
 	Max       *float64     `json:"max,omitempty"`
 	Mean      *float64     `json:"mean,omitempty"`
@@ -219,7 +219,7 @@ func (a *scan) bins(c *ColumnProfile, top []string, rows int64) {
 	v := finite(c.Name, c.Type)
 	few := c.Distinct > 0 && c.Distinct <= fewValues
 	switch {
-	case (few && c.Type != slipway.Binary) || c.Type == slipway.Bool:
+	case (few && c.Type != slipway.Binary && c.Type != slipway.Time) || c.Type == slipway.Bool:
 		a.add("to_json(histogram(CAST("+v+" AS VARCHAR)))::VARCHAR", func(m any) {
 			all := counts(m, true)
 			c.Distinct = int64(len(all))
@@ -232,7 +232,9 @@ func (a *scan) bins(c *ColumnProfile, top []string, rows int64) {
 		}
 		a.add("to_json(histogram(CASE WHEN "+v+" IN ("+strings.Join(list, ", ")+") THEN "+v+" END))::VARCHAR", func(m any) {
 			all := counts(m, true)
-			c.Top = all[:min(len(all), profileTop)]
+			if len(all) > 0 && all[0].Count > 1 {
+				c.Top = all[:min(len(all), profileTop)]
+			}
 		})
 	}
 	if c.Min == nil || c.Max == nil {
