@@ -113,7 +113,9 @@ func (c *Column) dated() bool {
 
 // clock reports whether its values have a time of day.
 func (c *Column) clock() bool {
-	return c.Type == slipway.Time || slices.ContainsFunc(c.Formats, func(f string) bool { return strings.Contains(f, "%H") || strings.Contains(f, "%I") || strings.HasPrefix(f, "unix") })
+	return c.Type == slipway.Time || slices.ContainsFunc(c.Formats, func(f string) bool {
+		return strings.Contains(f, "%H") || strings.Contains(f, "%I") || strings.HasPrefix(f, "unix")
+	})
 }
 
 // sql is the column as a date or a time.

@@ -78,14 +78,21 @@ func (l *Look) useless(ctx context.Context, c *Column) (string, error) {
 		return "it numbers the rows", nil
 	case c.Type == slipway.Binary:
 		return "it holds bytes", nil
-	case c.dated() || c.Type != slipway.Text || c.Distinct <= maxWords:
+	case c.dated() || c.Type != slipway.Text || c.Distinct <= maxWords && 2*c.Distinct <= c.Present:
 		return "", nil
+	}
+	if 2*c.Distinct > c.Present {
+		return strangeTexts(c), nil
 	}
 	_, covered, err := l.values(ctx, c.Name, maxWords)
 	if err != nil || float64(covered) >= 0.6*float64(c.Present) {
 		return "", err
 	}
-	return fmt.Sprintf("about %d different texts in %d rows say nothing about the next one", c.Distinct, c.Present), nil
+	return strangeTexts(c), nil
+}
+
+func strangeTexts(c *Column) string {
+	return fmt.Sprintf("about %d different texts in %d rows say little about the next one", min(c.Distinct, c.Present), c.Present)
 }
 
 // chooseSlices finds the features that say which people a row is about, and

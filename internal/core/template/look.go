@@ -115,7 +115,7 @@ func (l *Look) examineText(ctx context.Context, schema slipway.Schema, csv query
 		no := false
 		csv.Header, l.Header = &no, false
 	}
-	raw := query.CSV{Delimiter: csv.Delimiter, Quote: csv.Quote, Header: csv.Header, Encoding: csv.Encoding, Null: []string{""}}
+	raw := query.CSV{Delimiter: csv.Delimiter, Quote: csv.Quote, Header: csv.Header, Encoding: csv.Encoding, Decimal: csv.Decimal, Null: []string{""}}
 	columns := make([]string, len(schema))
 	for i := range schema {
 		columns[i] = schema[i].Name

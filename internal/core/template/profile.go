@@ -90,7 +90,8 @@ func float(v any) float64 {
 func (l *Look) unique(ctx context.Context) ([]string, error) {
 	var names, list []string
 	for _, c := range l.Column {
-		if c.Present == l.Rows && float64(c.Distinct) > 0.9*float64(l.Rows) && (c.Type == slipway.Int || c.Type == slipway.Text) {
+		// The count of distinct values is approximate by a tenth and more.
+		if c.Present == l.Rows && float64(c.Distinct) > 0.7*float64(l.Rows) && (c.Type == slipway.Int || c.Type == slipway.Text) {
 			names, list = append(names, c.Name), append(list, "count(DISTINCT "+identifier(c.Name)+")")
 		}
 	}

@@ -40,6 +40,9 @@ func (l *Look) Propose(ctx context.Context, a Answers, ask Ask) (*Plan, error) {
 	}
 	if l.Table.CSV.Delimiter != "" {
 		p.Read = l.reading()
+		if len(p.Read.Missing) > 0 && ask == nil {
+			p.Assumed = append(p.Assumed, strings.Join(p.Read.Missing, ", ")+" in the file means a missing value")
+		}
 	}
 	p.Train = trainingFor(l.Rows, len(p.Target.Classes))
 	return p, nil

@@ -209,7 +209,7 @@ func (v *view) calendar(name func(column, suffix string) string) {
 		v.Calendar = append(v.Calendar, calendarView{name("hour_of_day", ""), "hour"})
 	}
 	if t.Column != "" && len(t.Part) == 1 && t.Days >= 21 {
-		v.Calendar = append(v.Calendar, calendarView{name("day_of_week", ""), "dayofweek"})
+		v.Calendar = append(v.Calendar, calendarView{name("day_of_week", ""), "day_of_week"})
 	}
 	var derived []string
 	for _, d := range v.Dates {
@@ -307,13 +307,14 @@ func (t Target) floorNote() string {
 // scripts is what the Python files name.
 func (v *view) scripts() {
 	p := v.Plan
-	imports := []string{"CATEGORICAL", "DATASET", "NUMERIC", "TARGET"}
+	imports := []string{"DATASET", "NUMERIC", "TARGET"}
 	not := []string{"TARGET"}
 	add := func(when bool, names ...string) {
 		if when {
 			imports = append(imports, names...)
 		}
 	}
+	add(len(v.Categorical) > 0, "CATEGORICAL")
 	add(len(v.CSV) > 0, "CSV")
 	add(len(v.Classes) > 0, "CLASSES")
 	add(len(v.Dates) > 0, "DATES")

@@ -37,8 +37,8 @@ type Plan struct {
 	Dataset string `json:"dataset"`
 	// Question is what the model answers, in a sentence.
 	Question string `json:"question,omitempty"`
-	Path    string `json:"path"` // of the data inside the project
-	Rows    int64  `json:"rows"`
+	Path     string `json:"path"` // of the data inside the project
+	Rows     int64  `json:"rows"`
 
 	Read   Reading `json:"read,omitzero"`
 	Target Target  `json:"target"`
