@@ -58,6 +58,7 @@ func (l *Look) dates(ctx context.Context) error {
 			c.Formats = []string{unixMilliseconds}
 		case c.Type == slipway.Text && c.Length >= 6 && c.Length <= 24 && c.Distinct > 2, c.Type == slipway.Int && c.Min >= 19000101 && c.Max <= 21001231:
 			asked = append(asked, c)
+			list = append(list, "count("+identifier(c.Name)+")")
 			for _, order := range orders {
 				list = append(list, fmt.Sprintf("count(try_strptime(trim(%s::VARCHAR), %s))", identifier(c.Name), texts(order)))
 			}
@@ -66,44 +67,66 @@ func (l *Look) dates(ctx context.Context) error {
 	if len(list) == 0 {
 		return nil
 	}
-	res, err := l.engine.Run(ctx, query.Request{Tables: []query.Table{l.Table}, SQL: "SELECT " + strings.Join(list, ", ") + " FROM t"})
+	res, err := l.engine.Run(ctx, query.Request{Tables: []query.Table{l.Table}, SQL: "SELECT " + strings.Join(list, ", ") + l.some(300, asked...)})
 	if err != nil {
 		return err
 	}
+	const each = 3
 	for i, c := range asked {
+		row := res.Rows[0][each*i:]
 		best := 0
-		if float(res.Rows[0][2*i+1]) > float(res.Rows[0][2*i]) {
+		if float(row[2]) > float(row[1]) {
 			best = 1
 		}
-		if float(res.Rows[0][2*i+best]) < dateShare*float64(c.Present) {
+		if float(row[0]) == 0 || float(row[1+best]) < dateShare*float(row[0]) {
 			continue
 		}
-		if c.Formats, err = l.used(ctx, c.Name, orders[best]); err != nil {
+		if err := l.useFormats(ctx, c, orders[best]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// used lists those of the formats that a column needs, the most frequent first.
-func (l *Look) used(ctx context.Context, column string, formats []string) ([]string, error) {
+// some is the FROM of a query that reads at most so many rows, spread over the file:
+// to try many formats on every row would take minutes.
+func (l *Look) some(rows int64, columns ...*Column) string {
+	names := make([]string, len(columns))
+	for i, c := range columns {
+		names[i] = identifier(c.Name)
+	}
+	return fmt.Sprintf(" FROM (SELECT %s, row_number() OVER () AS slipway_row FROM t) WHERE slipway_row %% %d = 0", strings.Join(names, ", "), l.Rows/rows+1)
+}
+
+// useFormats notes the formats that a column needs, the most frequent first, if
+// they read nearly all of its rows.
+func (l *Look) useFormats(ctx context.Context, c *Column, formats []string) error {
 	list := make([]string, len(formats))
 	for i, f := range formats {
-		list[i] = fmt.Sprintf("count(try_strptime(trim(%s::VARCHAR), %s))", identifier(column), literal(f))
+		list[i] = fmt.Sprintf("count(try_strptime(trim(%s::VARCHAR), %s))", identifier(c.Name), literal(f))
 	}
-	res, err := l.engine.Run(ctx, query.Request{Tables: []query.Table{l.Table}, SQL: "SELECT " + strings.Join(list, ", ") + " FROM t"})
+	res, err := l.engine.Run(ctx, query.Request{Tables: []query.Table{l.Table}, SQL: "SELECT " + strings.Join(list, ", ") + l.some(3000, c)})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	count := map[string]float64{}
-	var out []string
+	var used []string
 	for i, f := range formats {
 		if count[f] = float(res.Rows[0][i]); count[f] > 0 {
-			out = append(out, f)
+			used = append(used, f)
 		}
 	}
-	slices.SortStableFunc(out, func(a, b string) int { return int(count[b] - count[a]) })
-	return out, nil
+	slices.SortStableFunc(used, func(a, b string) int { return int(count[b] - count[a]) })
+	all, err := l.engine.Run(ctx, query.Request{
+		Tables: []query.Table{l.Table}, SQL: fmt.Sprintf("SELECT count(try_strptime(trim(%s::VARCHAR), %s)) FROM t", identifier(c.Name), texts(used)),
+	})
+	if err != nil {
+		return err
+	}
+	if float(all.Rows[0][0]) >= dateShare*float64(c.Present) {
+		c.Formats = used
+	}
+	return nil
 }
 
 // dated reports whether a column holds dates or times.
