@@ -60,7 +60,7 @@ func (l *Look) dates(ctx context.Context) error {
 			asked = append(asked, c)
 			list = append(list, "count("+identifier(c.Name)+")")
 			for _, order := range orders {
-				list = append(list, fmt.Sprintf("count(try_strptime(trim(%s::VARCHAR), %s))", identifier(c.Name), texts(order)))
+				list = append(list, fmt.Sprintf("count(CASE WHEN regexp_matches(%[1]s::VARCHAR, '[0-9].*[0-9]') THEN try_strptime(trim(%[1]s::VARCHAR), %[2]s) END)", identifier(c.Name), texts(order)))
 			}
 		}
 	}

@@ -9,16 +9,19 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 
+	"github.com/slipway-ml/slipway"
 	"github.com/slipway-ml/slipway/internal/cli"
 	"github.com/slipway-ml/slipway/internal/kit/query"
 	"github.com/slipway-ml/slipway/internal/kit/term"
 	"github.com/slipway-ml/slipway/internal/project"
+	"github.com/slipway-ml/slipway/internal/tree"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files and the plans of the templates")
@@ -133,6 +136,7 @@ func python(t *testing.T, dir string, scripts ...string) map[string]float64 {
 		}
 		t.Logf("%s\n%s", script, out)
 	}
+	served(t, dir)
 	b, err := os.ReadFile(filepath.Join(dir, "metrics.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -167,3 +171,38 @@ func golden(t *testing.T, name, got string) {
 
 // maskDir takes the name of the test's folder out of an output.
 func maskDir(out, dir string) string { return strings.ReplaceAll(out, dir, "DIR") }
+
+// served checks that the server reads the model, and that the rows of the gate
+// have every column that the model takes.
+func served(t *testing.T, dir string) {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(dir, "model.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	model, err := tree.Load(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine := query.New(query.Options{})
+	defer engine.Close()
+	schema, _, err := engine.Describe(context.Background(), query.Table{Name: "t", Files: []string{filepath.Join(dir, "test.parquet")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := loads(t, dir).Model.Target
+	for _, feature := range append(slices.Clone(model.Features), target) {
+		if schema.Index(feature) < 0 {
+			t.Errorf("the model or its gate wants %q, and test.parquet has %v", feature, schema.Names())
+		}
+	}
+	times := 0
+	for _, c := range schema {
+		if c.Type == slipway.Time || c.Type == slipway.Date {
+			times++
+		}
+	}
+	if times > 1 {
+		t.Errorf("nobody can tell which of %d times in test.parquet is the event time", times)
+	}
+}
