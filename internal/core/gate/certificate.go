@@ -30,7 +30,8 @@ type Certificate struct {
 	Commit      string            `json:"commit,omitempty"`
 	Environment string            `json:"environment,omitempty"`
 	Revision    slipway.Digest    `json:"revision,omitempty"` // of the slipway.yaml in force
-	Spec        *project.Gates    `json:"spec,omitempty"`     // the gates in it
+	Spec        json.RawMessage   `json:"spec,omitempty"`     // the gates in it
+	Data        string            `json:"data,omitempty"`     // what gates.data names
 	Gated       bool              `json:"gated"`
 	Champion    string            `json:"champion,omitempty"` // name@vN that it was compared with
 	Rows        int               `json:"rows,omitempty"`     // that were scored
@@ -170,7 +171,6 @@ func (s *Service) certificate(ctx context.Context, p *project.Project, v slipway
 	c := Certificate{Version: 1, Project: v.Project, Model: v.ID(), Content: v.Content, Source: v.Source, Run: v.Run, Dataset: v.Dataset,
 		Commit: v.Commit, Environment: v.Environment, Host: host(), Time: s.o.Now().UTC().Truncate(time.Microsecond), Actor: slipway.PrincipalOf(ctx).Name}
 	if p != nil {
-		c.Spec = p.Gates
 		if len(p.Source) > 0 {
 			c.Revision = slipway.DigestOf(p.Source)
 		}

@@ -9,6 +9,7 @@ package gate
 import (
 	"context"
 	"crypto/ed25519"
+	"encoding/json"
 	"net/http"
 	"time"
 
@@ -145,7 +146,11 @@ func (s *Service) judge(ctx context.Context, p *project.Project, v slipway.Model
 	if t.champion != nil {
 		c.Champion = t.champion.version.ID()
 	}
+	c.Data = p.Gates.Data.Text
 	var err error
+	if c.Spec, err = json.Marshal(p.Gates); err != nil {
+		return Signed{}, err
+	}
 	if c.Evidence, err = t.evidence(ctx); err != nil {
 		return Signed{}, err
 	}

@@ -3,7 +3,9 @@ package gate
 import (
 	"context"
 	"errors"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -42,7 +44,7 @@ type trial struct {
 
 func (t *trial) add(c Check) { t.checks = append(t.checks, c) }
 
-func (t *trial) tell(topic, format string) { t.say(web.Progress{Topic: topic, Message: format}) }
+func (t *trial) tell(topic, message string) { t.say(web.Progress{Topic: topic, Message: message}) }
 
 func (t *trial) close() {
 	if t.candidate.model != nil {
@@ -274,8 +276,8 @@ func (t *trial) number() error {
 // time is the column of event time: the one that a dataset declares, else the
 // only column of times.
 func (t *trial) time() *slipway.Series {
-	for _, d := range t.project.Data {
-		if s := t.rows.Column(d.Time.Expression); s != nil && s.Text == nil {
+	for _, name := range slices.Sorted(maps.Keys(t.project.Data)) {
+		if s := t.rows.Column(t.project.Data[name].Time.Expression); s != nil && s.Text == nil {
 			return s
 		}
 	}

@@ -106,7 +106,7 @@ func (h *house) open(d *db.DB, runner compute.Runner) {
 	h.s = New(Options{DB: d, Content: store, ContentDir: filepath.Join(h.dir, "content"), Dir: filepath.Join(h.dir, "pipeline"), Query: engine,
 		Compute: runner, Data: h.data, Tracker: h.track, Jobs: jobs, Step: []string{exe}, Server: "unix:" + filepath.Join(h.dir, "s"),
 		Getenv: testenv, Secret: func(name string) (string, bool) { return "s3cret", name == "KNOWN" },
-		Lease: 3 * time.Second, Grace: 200 * time.Millisecond, CPU: 4})
+		Lease: 3 * time.Second, Grace: 200 * time.Millisecond, Retry: 10 * time.Millisecond, CPU: 4})
 	api := web.NewAPI("test")
 	h.s.Routes(api)
 	jobs.Routes(api)
@@ -351,6 +351,7 @@ func stepper(h **house, steps map[string]func(ctx context.Context, a Assignment)
 		if ctx.Err() != nil {
 			return -1
 		}
+		svc = (*h).s // another server may have taken over
 		c := completion{Message: fail, Output: map[string]Output{}}
 		for name, v := range text {
 			d, n, _ := svc.o.Content.Put(context.Background(), strings.NewReader(v))

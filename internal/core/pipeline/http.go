@@ -39,14 +39,8 @@ type (
 	}
 )
 
-// Project is a project of which something was applied.
-type Project struct {
-	Name string `json:"name"`
-}
-
 // Operations on pipelines.
 var (
-	OpProjects  = web.Op[web.None, []Project]{Method: "GET", Path: "/api/v1/projects", Needs: "", Tag: "pipeline", Summary: "Projects of which something was applied"}
 	OpApply     = web.Op[applyIn, Applied]{Method: "POST", Path: "/api/v1/projects/{project}/revisions", Needs: slipway.Operator, Tag: "pipeline", MaxBody: 32 << 20, Summary: "Put a slipway.yaml and its code in force; content that is missing is named instead"}
 	OpRevisions = web.Op[listIn, []Revision]{Method: "GET", Path: "/api/v1/projects/{project}/revisions", Needs: slipway.Reader, Tag: "pipeline", Summary: "What was applied, newest first, without the text"}
 	OpRevision  = web.Op[revisionIn, Revision]{Method: "GET", Path: "/api/v1/projects/{project}/revisions/{number}", Needs: slipway.Reader, Tag: "pipeline", Summary: "One revision with its text"}
@@ -59,7 +53,6 @@ var (
 
 // Routes adds the operations on pipelines, and those of steps.
 func (s *Service) Routes(a *web.API) {
-	OpProjects.Serve(a, s.serveProjects)
 	OpApply.Serve(a, func(ctx context.Context, in applyIn) (Applied, error) {
 		return s.Apply(ctx, in.Project, in.Body.YAML, in.Body.Code, in.Body.Source)
 	})
@@ -75,24 +68,8 @@ func (s *Service) Routes(a *web.API) {
 	OpCancelRun.Serve(a, func(ctx context.Context, in runIn) (Run, error) { return s.Cancel(ctx, in.Project, in.Run) })
 	OpMetrics.Serve(a, s.serveMetrics)
 	a.Handle("GET /api/v1/projects/{project}/pipeline/runs/{run}/logs/{step}", slipway.Reader, s.serveLogs)
+	s.contentRoutes(a)
 	s.leaseRoutes(a)
-}
-
-// serveProjects lists what the caller may see: all, or the one that it is
-// limited to.
-func (s *Service) serveProjects(ctx context.Context, _ web.None) ([]Project, error) {
-	p := slipway.PrincipalOf(ctx)
-	if err := slipway.Allow(ctx, slipway.Reader, p.Project); err != nil {
-		return nil, err
-	}
-	names, err := s.Projects(ctx)
-	out := []Project{}
-	for _, name := range names {
-		if p.Project == "" || p.Project == name {
-			out = append(out, Project{name})
-		}
-	}
-	return out, err
 }
 
 // serveRun starts a job that follows a run. Cancelling the job cancels the run;
@@ -147,12 +124,9 @@ func (s *Service) serveMetrics(ctx context.Context, in runIn) (map[string]map[st
 // serveLogs streams what a step printed; with ?follow=1 until it has ended.
 func (s *Service) serveLogs(w http.ResponseWriter, r *http.Request) error {
 	project, run, step := r.PathValue("project"), r.PathValue("run"), r.PathValue("step")
-	found, err := s.Run(r.Context(), project, run)
+	found, _, err := s.oneTask(r.Context(), project, run, step)
 	if err != nil {
 		return err
-	}
-	if found.task(step) == nil {
-		return slipway.Errorf(slipway.NotFound, "run %s has no step %q", found.ID[:8], step)
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	flusher := http.NewResponseController(w)

@@ -76,11 +76,11 @@ func (s *Service) serveLog(w http.ResponseWriter, r *http.Request) error {
 		return slipway.Errorf(slipway.Invalid, "the piece broke off")
 	}
 	d := seat.drive
-	fresh, size, err := s.logs.append(d.run.ID, seat.task.Step, seat.attempt, offset, piece)
+	fresh, size, err := s.logs.append(d.run.ID, seat.step, seat.attempt, offset, piece)
 	if err != nil {
 		return err
 	}
-	d.sayLines(seat.task.Step, fresh)
+	d.sayLines(seat.step, fresh)
 	return web.WriteJSON(w, LogSize{size})
 }
 
@@ -92,14 +92,7 @@ func (s *Service) serveContent(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	c, err := s.o.Content.Open(r.Context(), d)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	w.Header().Set("Content-Length", strconv.FormatInt(c.Size(), 10))
-	_, err = io.Copy(w, c)
-	return err
+	return s.sendContent(w, r, d)
 }
 
 func (s *Service) takeContent(w http.ResponseWriter, r *http.Request) error {
@@ -113,5 +106,6 @@ func (s *Service) takeContent(w http.ResponseWriter, r *http.Request) error {
 	if err := s.o.Content.PutExpect(r.Context(), d, r.Body); err != nil {
 		return err
 	}
-	return web.WriteJSON(w, web.None{})
+	w.WriteHeader(http.StatusNoContent)
+	return nil
 }

@@ -17,7 +17,7 @@ import (
 type Scorer interface {
 	// Score predicts the rows of a step's output with a model and reads their
 	// target and event time. Rows without a target are left out.
-	Score(ctx context.Context, project string, model, rows slipway.Digest) (Scored, error)
+	Score(ctx context.Context, project string, model, rows slipway.Artifact) (Scored, error)
 }
 
 // Scored is rows with their truth and what a model said: slices of one length.
@@ -49,7 +49,7 @@ type cell struct{ scored Scored }
 type trial struct {
 	cut    int
 	window string // "everything so far", or "last 90d"
-	model  slipway.Digest
+	model  slipway.Artifact
 	run    string
 }
 
@@ -58,8 +58,8 @@ type history struct {
 	test   Test
 	metric stat.Metric
 	cuts   []time.Time
-	rows   []slipway.Digest // of the batch that begins at each cut
-	trials map[string]trial // by key
+	rows   []slipway.Artifact // of the batch that begins at each cut
+	trials map[string]trial   // by key
 	cells  map[string]Scored
 }
 
@@ -163,10 +163,10 @@ func (s *Service) train(ctx context.Context, h *history, windows []string, tell 
 			if err != nil {
 				return err
 			}
-			if out.Model == "" {
+			if out.Model == nil {
 				return slipway.Errorf(slipway.Invalid, "the pipeline made no model").WithHint("declare it in slipway.yaml: model: {from: step.output}")
 			}
-			h.trials[trialKey(i, name)] = trial{i, name, out.Model, out.ID}
+			h.trials[trialKey(i, name)] = trial{i, name, *out.Model, out.ID}
 			tell(fmt.Sprintf("trained on %s at %s", name, h.cuts[i].Format(time.DateOnly)))
 		}
 	}

@@ -41,16 +41,16 @@ type Run struct {
 	Params  map[string]map[string]any // by step and name
 	Window  slipway.Window            // rows to read, by event time
 	Data    map[string]int            // dataset versions; the newest where none is given
-	Trigger string
+	Trigger string                    // slipway.Trial: its model is not registered
 	Reason  string
-	Quiet   bool // a trial: its model is not to be registered
+	Quiet   bool // a trial: its model is not registered
 }
 
 // Outcome is what a run made.
 type Outcome struct {
 	ID     string
-	Output map[string]slipway.Digest // by step.output
-	Model  slipway.Digest            // of the declared model; "" when no step made it
+	Output map[string]slipway.Artifact // by step.output
+	Model  *slipway.Artifact           // the declared model; nil when no step made it
 }
 
 // Runner runs pipelines, and returns when they have ended.

@@ -62,7 +62,7 @@ func (w *world) Run(_ context.Context, _ string, r retrain.Run) (retrain.Outcome
 	w.runs = append(w.runs, r)
 	id := fmt.Sprint("run", len(w.runs))
 	if len(r.Steps) > 0 {
-		return retrain.Outcome{ID: id, Output: map[string]slipway.Digest{"prepare.test": slipway.Digest("rows " + r.Window.To.Format(time.RFC3339))}}, nil
+		return retrain.Outcome{ID: id, Output: map[string]slipway.Artifact{"prepare.test": {Path: "rows " + r.Window.To.Format(time.RFC3339)}}}, nil
 	}
 	from := r.Window.From
 	if from.IsZero() {
@@ -72,16 +72,16 @@ func (w *world) Run(_ context.Context, _ string, r retrain.Run) (retrain.Outcome
 	for at := from; at.Before(r.Window.To); at = at.AddDate(0, 0, 1) {
 		sum, n = sum+w.level(at), n+1
 	}
-	return retrain.Outcome{ID: id, Model: slipway.Digest(fmt.Sprintf("model %g", sum/n))}, nil
+	return retrain.Outcome{ID: id, Model: &slipway.Artifact{Path: fmt.Sprintf("model %g", sum/n)}}, nil
 }
 
-func (w *world) Score(_ context.Context, _ string, model, rows slipway.Digest) (retrain.Scored, error) {
+func (w *world) Score(_ context.Context, _ string, model, rows slipway.Artifact) (retrain.Scored, error) {
 	var p float64
 	var to string
-	if _, err := fmt.Sscanf(string(model), "model %g", &p); err != nil {
+	if _, err := fmt.Sscanf(model.Path, "model %g", &p); err != nil {
 		return retrain.Scored{}, err
 	}
-	if _, err := fmt.Sscanf(string(rows), "rows %s", &to); err != nil {
+	if _, err := fmt.Sscanf(rows.Path, "rows %s", &to); err != nil {
 		return retrain.Scored{}, err
 	}
 	end, err := time.Parse(time.RFC3339, to)
