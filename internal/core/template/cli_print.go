@@ -57,11 +57,14 @@ func printReport(w io.Writer, e *cli.Env, r Report) {
 func (p *Plan) about() string {
 	var parts []string
 	for _, k := range []struct {
-		kind Kind
-		name string
-	}{{Numeric, "numbers"}, {Categorical, "categories"}, {Dated, "dates"}} {
-		if n := len(p.features(k.kind)); n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, k.name))
+		kind      Kind
+		one, many string
+	}{{Numeric, "number", "numbers"}, {Categorical, "category", "categories"}, {Dated, "date", "dates"}} {
+		switch n := len(p.features(k.kind)); {
+		case n == 1:
+			parts = append(parts, "1 "+k.one)
+		case n > 1:
+			parts = append(parts, fmt.Sprintf("%d %s", n, k.many))
 		}
 	}
 	return fmt.Sprintf("%s in %d rows of %s", strings.Join(parts, ", "), p.Rows, p.Path)
