@@ -25,6 +25,7 @@ import (
 	"github.com/slipway-ml/slipway/internal/core/replay"
 	"github.com/slipway-ml/slipway/internal/core/retrain"
 	"github.com/slipway-ml/slipway/internal/core/serving"
+	"github.com/slipway-ml/slipway/internal/core/template"
 	"github.com/slipway-ml/slipway/internal/core/tracking"
 	"github.com/slipway-ml/slipway/internal/kit/db"
 	"github.com/slipway-ml/slipway/internal/kit/web"
@@ -67,6 +68,7 @@ func commands(e *cli.Env) []*cobra.Command {
 		}
 	}
 	return slices.Concat(
+		template.Commands(e),
 		dataset.Commands(e),
 		pipeline.Commands(e, pins),
 		runs,
