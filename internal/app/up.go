@@ -110,11 +110,11 @@ func (s *server) listen() (open []*http.Server, err error) {
 		return nil, err
 	}
 	s.door.Session = hex.EncodeToString(secret)
-	for setting, handler := range map[string]http.Handler{config.Listen: s.api.Mux, config.Inference: s.inference} {
-		if handler == nil {
-			continue
-		}
-		srv, err := s.serveTCP(setting, handler)
+	for _, l := range []struct {
+		setting string
+		handler http.Handler
+	}{{config.Listen, s.api.Mux}, {config.Inference, s.inference}} {
+		srv, err := s.serveTCP(l.setting, l.handler)
 		if err != nil {
 			return open, err
 		}
