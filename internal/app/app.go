@@ -5,6 +5,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -52,12 +53,13 @@ func run(ctx context.Context, w world) int {
 		// Not a command for people: internal/kit/query starts it.
 		return query.Serve(w.stdin, w.stdout, w.stderr)
 	}
-	if len(w.args) == 1 && w.args[0] == "query-worker" {
-		return query.Serve(w.stdin, w.stdout, w.stderr)
-	}
 	cfg := config.Load(w.getenv, w.home)
 	tio := term.New(w.stdin, w.stdout, w.stderr, w.getenv)
-	s := &session{config: cfg, getenv: w.getenv}
+	s := &session{config: cfg, getenv: w.getenv, tell: func() {
+		if !tio.Quiet {
+			fmt.Fprintln(w.stderr, "done; other commands work through this one, which ends when they do (Ctrl-C ends it now, and them)")
+		}
+	}}
 	env := &cli.Env{IO: tio, Getenv: w.getenv, Dir: w.dir, Client: s.connect}
 	root := rootCommand(env, cfg, s)
 	root.SetArgs(w.args)
@@ -74,7 +76,7 @@ func run(ctx context.Context, w world) int {
 	if err == nil {
 		return 0
 	}
-	tio.Errorln(err)
+	tio.Errorln(s.explain(err))
 	return slipway.AsError(err).Code.ExitCode()
 }
 

@@ -82,6 +82,7 @@ func up(ctx context.Context, env *cli.Env, cfg *config.Config, replay bool) erro
 	if !env.IO.Quiet {
 		fmt.Fprintln(env.IO.Err, "finishing requests and steps; once more Ctrl-C ends at once")
 	}
+	s.guests.dismiss()
 	return errors.Join(shutdown(servers), s.close())
 }
 

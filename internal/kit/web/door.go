@@ -37,6 +37,9 @@ func (d *Door) Wrap(next http.Handler, socket bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Referrer-Policy", "same-origin")
+		if large(r) {
+			defer linger(w, r, r.Body)
+		}
 		if socket {
 			next.ServeHTTP(w, r.WithContext(slipway.WithPrincipal(r.Context(), d.Owner)))
 			return
