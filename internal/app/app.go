@@ -100,8 +100,14 @@ func rootCommand(env *cli.Env, cfg *config.Config, s *session) *cobra.Command {
 	root.PersistentFlags().StringVarP(&env.Dir, "directory", "C", env.Dir, "work as if started in this folder")
 	root.PersistentPreRunE = func(*cobra.Command, []string) error {
 		dir, err := filepath.Abs(env.Dir)
+		if err != nil {
+			return err
+		}
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+			return slipway.Errorf(slipway.NotFound, "there is no folder %s", dir)
+		}
 		env.Dir = dir
-		return err
+		return nil
 	}
 	root.AddCommand(commands(env)...)
 	root.AddCommand(upCommand(env, cfg, s), waitCommand(env), configCommand(env, cfg))
@@ -126,6 +132,14 @@ func buildVersion() string {
 func checkUsage(root *cobra.Command, args []string) error {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return misused(cmd, err) })
 	eachCommand(root, func(cmd *cobra.Command) {
+		// Missing and clashing flags are found after the arguments are checked
+		// and before the command runs.
+		cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+			if err := errors.Join(cmd.ValidateRequiredFlags(), cmd.ValidateFlagGroups()); err != nil {
+				return misused(cmd, err)
+			}
+			return nil
+		}
 		check := cmd.Args
 		if check == nil {
 			return

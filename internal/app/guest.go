@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/slipway-ml/slipway"
 	"github.com/slipway-ml/slipway/internal/kit/web"
@@ -93,25 +94,25 @@ func enter(ctx context.Context, c web.Client) (stay io.Closer, err error) {
 	return resp.Body, nil
 }
 
+// soon is how long other commands may keep this one before it says so.
+const soon = time.Second
+
 // seeOut waits until every guest has left and everything that they and this
-// process caused is settled. tell is called once when there is somebody to wait
-// for.
+// process caused is settled. tell is called when somebody keeps it waiting.
 func (s *server) seeOut(ctx context.Context, tell func()) error {
-	told := false
-	for {
-		if s.guests.any() && !told {
-			told = true
+	late := time.AfterFunc(soon, func() {
+		if s.guests.any() {
 			tell()
 		}
+	})
+	defer late.Stop()
+	for {
 		if err := s.settle(ctx); err != nil {
 			return err
 		}
 		empty, left := s.guests.leave()
 		if empty {
 			return s.settle(ctx) // what came between settling and leaving
-		}
-		if !told {
-			continue
 		}
 		select {
 		case <-left:
