@@ -133,6 +133,9 @@ func (s *server) listen() (open []*http.Server, err error) {
 // without any token made nobody listens there.
 func (s *server) serveTCP(setting string, h http.Handler) (*http.Server, error) {
 	address, door := s.config.Get(setting), *s.door
+	if _, _, err := net.SplitHostPort(address); err != nil {
+		return nil, slipway.Errorf(slipway.Invalid, "%q is no address to listen on", address).WithHint("write --%s 127.0.0.1:8080", setting)
+	}
 	if !web.Loopback(address) {
 		door.Anyone = slipway.Principal{}
 		if ok, err := s.hasToken(context.Background()); err != nil || !ok {

@@ -53,7 +53,21 @@ func makeWorkspace(dir string) (*workspace, error) {
 				WithHint("set SLIPWAY_WORKSPACE to a folder on a local disk")
 		}
 	}
-	return &workspace{dir: dir}, nil
+	w := &workspace{dir: dir}
+	// Somebody may put it inside a project: what it holds is not for Git.
+	ignore, err := os.OpenFile(w.path(".gitignore"), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return w, nil
+	}
+	if err == nil {
+		_, err = ignore.WriteString("*\n")
+		err = errors.Join(err, ignore.Close())
+	}
+	if err != nil {
+		return nil, slipway.Errorf(slipway.Invalid, "the workspace %s cannot be written: %v", dir, errors.Unwrap(err)).
+			WithHint("set SLIPWAY_WORKSPACE to a folder that you may write")
+	}
+	return w, nil
 }
 
 // own takes the lock. It fails with Conflict when another process has it.
