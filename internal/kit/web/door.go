@@ -2,6 +2,7 @@ package web
 
 import (
 	"crypto/subtle"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -38,7 +39,10 @@ func (d *Door) Wrap(next http.Handler, socket bool) http.Handler {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Referrer-Policy", "same-origin")
 		if large(r) {
-			defer linger(w, r, r.Body)
+			body := r.Body
+			defer linger(w, r, body)
+			r = r.Clone(r.Context())
+			r.Body = io.NopCloser(body) // a closed body cannot be read away
 		}
 		if socket {
 			next.ServeHTTP(w, r.WithContext(slipway.WithPrincipal(r.Context(), d.Owner)))
