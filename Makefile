@@ -38,8 +38,8 @@ cross: ## everything but DuckDB builds without cgo, for macOS and Linux arm64 to
 bench: build ## benchmarks, side by side with the peers that are installed
 	bench/run.sh
 
-soak: build ## kill -9 at random moments of the demo, many times
-	scripts/soak.sh
+soak: ## kill -9 at random moments, many times: make soak MINUTES=30
+	scripts/soak.sh $(MINUTES)
 
 clean: ## remove what the build made
 	rm -rf bin .tools .venv web/node_modules examples/flights/.venv examples/flights/data

@@ -2,7 +2,9 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -108,7 +110,7 @@ func (d *dispatcher) deliver(ctx context.Context, c consumer, e slipway.Event) b
 	ctx = slipway.WithPrincipal(ctx, slipway.Principal{Name: "slipway/" + c.name, Role: slipway.Operator})
 	wait := 100 * time.Millisecond
 	for attempt := 1; ; attempt++ {
-		err := c.handle(ctx, e)
+		err := protect(func() error { return c.handle(ctx, e) })
 		if err == nil {
 			return true
 		}
@@ -130,6 +132,17 @@ func (d *dispatcher) deliver(ctx context.Context, c consumer, e slipway.Event) b
 		})
 		return werr == nil
 	}
+}
+
+// protect turns a panic of fn into an error: one bad event or tick is no reason
+// to take the server down, and to do so again at every start.
+func protect(fn func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+		}
+	}()
+	return fn()
 }
 
 // settle moves a consumer's position. It is written down when the consumer did

@@ -36,6 +36,7 @@ type server struct {
 	capabilities []capability
 	dispatcher   *dispatcher
 	loop         *loop
+	guests       *guests
 	closers      []func() error      // closed in reverse order of opening
 	getenv       func(string) string // the environment that steps and secrets are taken from
 	cancel       context.CancelFunc
@@ -46,7 +47,7 @@ type server struct {
 // events at once; ticks are up's.
 func newServer(ctx context.Context, cfg *config.Config, ws *workspace, getenv func(string) string) (_ *server, err error) {
 	ctx, cancel := context.WithCancel(ctx)
-	s := &server{config: cfg, workspace: ws, owner: ownerPrincipal(), getenv: getenv, cancel: cancel,
+	s := &server{config: cfg, workspace: ws, owner: ownerPrincipal(), getenv: getenv, cancel: cancel, guests: newGuests(),
 		jobs: &web.Jobs{Lifetime: ctx}, api: web.NewAPI(version)}
 	defer func() {
 		if err != nil {

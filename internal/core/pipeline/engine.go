@@ -46,6 +46,7 @@ func (s *Service) open(r Run) *drive {
 		d.tasks = append(d.tasks, &d.run.Task[i])
 	}
 	d.cancelled = r.Error == cancelledText
+	d.turn = make(chan struct{})
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.runs[r.ID] = d
@@ -55,6 +56,9 @@ func (s *Service) open(r Run) *drive {
 		}
 	}
 	before := s.last[r.Project]
+	if before != nil {
+		d.behind = before.run.ID
+	}
 	s.last[r.Project] = d
 	ctx := slipway.WithPrincipal(s.lifetime, slipway.Principal{Name: r.Actor, Role: slipway.Operator, Project: r.Project})
 	s.driving.Go(func() {
@@ -66,6 +70,7 @@ func (s *Service) open(r Run) *drive {
 				return
 			}
 		}
+		close(d.turn)
 		d.main(ctx)
 	})
 	return d
@@ -139,8 +144,11 @@ type drive struct {
 	plan  *plan         // set when ready is closed
 	ready chan struct{} // closed when the plan is there, or cannot be
 	done  chan struct{} // closed when nobody drives the run any more
+	turn  chan struct{} // closed when the run before it in the project has ended
 	wake  chan struct{}
 	work  sync.WaitGroup
+
+	behind string // the run before it, if there was one
 
 	mu        sync.Mutex
 	run       Run

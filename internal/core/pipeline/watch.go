@@ -65,6 +65,13 @@ func (s *Service) Watch(ctx context.Context, project, id string, say func(web.Pr
 	default:
 	}
 	d.mu.Unlock()
+	select {
+	case <-d.turn:
+	default:
+		if d.behind != "" {
+			say(web.Progress{Message: "waits for run " + short(d.behind) + " of this project; `slipway cancel " + short(d.behind) + "` ends it"})
+		}
+	}
 	defer func() {
 		d.mu.Lock()
 		defer d.mu.Unlock()
