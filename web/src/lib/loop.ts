@@ -1,0 +1,84 @@
+// The loop as the interface draws it: eight parts, each with the events that
+// tell of it.
+import type { Event } from './type'
+import type { Tone } from './tone'
+
+export interface Part {
+  name: string
+  title: string
+  page: string
+  verbs: string[]
+  waits: string // what fills it while it is empty
+}
+
+export const nodes: Part[] = [
+  { name: 'data', title: 'Data', page: 'data', verbs: ['dataset.'], waits: 'slipway data add' },
+  { name: 'pipeline', title: 'Pipeline', page: 'pipeline', verbs: ['run.', 'revision.'], waits: 'slipway run' },
+  { name: 'gates', title: 'Gates', page: 'models', verbs: ['gate.'], waits: 'slipway gate run' },
+  { name: 'registry', title: 'Registry', page: 'models', verbs: ['model.'], waits: 'slipway model register' },
+  { name: 'rollout', title: 'Rollout', page: 'endpoints', verbs: ['rollout.', 'release.created', 'release.refused', 'release.rolled_back'], waits: 'slipway deploy' },
+  { name: 'serving', title: 'Serving', page: 'endpoints', verbs: ['release.activated', 'release.rolled_back', 'breaker.', 'endpoint.'], waits: 'slipway deploy' },
+  { name: 'monitor', title: 'Monitor', page: 'monitor', verbs: ['drift.', 'quality.', 'feed.', 'label.', 'alert.'], waits: 'slipway labels add' },
+  { name: 'retrain', title: 'Retrain', page: 'backtest', verbs: ['retrain.', 'backtest.'], waits: 'slipway retrain' },
+]
+
+/** partOf lists the parts of the loop that an event tells of. */
+export function partOf(verb: string): Part[] {
+  return nodes.filter((n) => n.verbs.some((v) => verb.startsWith(v)))
+}
+
+/** Facts are the latest event of each part, and what is alarming now. */
+export interface Facts {
+  node: Record<string, Event | undefined>
+  alarm: Event[]
+}
+
+/** newer puts an event into the facts. Runs of clients are not the pipeline's news while it has its own. */
+export function newer(f: Facts, e: Event): Facts {
+  const node = { ...f.node }
+  for (const p of partOf(e.verb)) if ((node[p.name]?.number ?? -1) <= e.number) node[p.name] = e
+  return { node, alarm: alarms(f.alarm, e) }
+}
+
+const clears: Record<string, string> = { 'drift.cleared': 'drift.detected', 'quality.recovered': 'quality.low', 'feed.resumed': 'feed.stuck' }
+const alarming = ['drift.detected', 'quality.low', 'feed.stuck']
+
+/** alarms keeps what was detected and not cleared since, newest first, one for each endpoint and kind. */
+function alarms(before: Event[], e: Event): Event[] {
+  const about = (x: Event) => String(x.data?.endpoint ?? x.subject)
+  const kind = clears[e.verb] ?? e.verb
+  if (!alarming.includes(kind)) return before
+  const others = before.filter((x) => !(x.verb === kind && about(x) === about(e)))
+  return clears[e.verb] ? others : [e, ...others]
+}
+
+/** facts folds a log, oldest first, into the latest of each part. */
+export function facts(log: Event[]): Facts {
+  return log.reduce(newer, { node: {}, alarm: [] })
+}
+
+/** worst is the tone of a part's latest event. */
+export function worst(e: Event | undefined): Tone {
+  if (!e) return 'none'
+  const data = e.data ?? {}
+  const status = String(data.status ?? data.state ?? data.verdict ?? '').toLowerCase()
+  switch (e.verb) {
+    case 'dataset.refused':
+    case 'release.refused':
+    case 'release.rolled_back':
+    case 'drift.detected':
+    case 'quality.low':
+    case 'feed.stuck':
+      return 'bad'
+    case 'gate.decided':
+      return status === 'pass' ? 'good' : status === 'refuse' ? 'bad' : 'warn'
+    case 'run.finished':
+      return /fail/.test(status) ? 'bad' : /kill|cancel/.test(status) ? 'warn' : 'good'
+    case 'run.started':
+    case 'release.created':
+    case 'rollout.stage':
+    case 'retrain.triggered':
+      return 'busy'
+  }
+  return 'good'
+}
