@@ -57,6 +57,11 @@ export function facts(log: Event[]): Facts {
   return log.reduce(newer, { node: {}, alarm: [] })
 }
 
+/** shown is the event that a part of the picture shows: an alarm that stands outweighs whatever came since. */
+export function shown(f: Facts, part: string): Event | undefined {
+  return part === 'monitor' && f.alarm[0] ? f.alarm[0] : f.node[part]
+}
+
 /** worst is the tone of a part's latest event. */
 export function worst(e: Event | undefined): Tone {
   if (!e) return 'none'

@@ -13,6 +13,7 @@ export const places: Place[] = [
   { name: 'runs', title: 'Runs', letter: 'r' },
   { name: 'models', title: 'Models', letter: 'm' },
   { name: 'endpoints', title: 'Endpoints', letter: 'e' },
+  { name: 'backtest', title: 'Backtest', letter: 'b' },
   { name: 'trace', title: 'Trace', letter: 't' },
   { name: 'log', title: 'Audit log', letter: 'a' },
 ]

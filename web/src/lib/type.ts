@@ -360,3 +360,140 @@ export interface RunArtifact {
   digest?: string
   at?: Time
 }
+
+// core/serving
+
+export interface EndpointStatus {
+  project: string
+  name: string
+  ready: boolean
+  failure?: string
+  manifest: number
+  key: string[] | null
+  time: string
+  breaker: { failures: number; of: number; deadline: number } // deadline in nanoseconds
+  variant: VariantStatus[] | null
+}
+
+export interface VariantStatus {
+  release: string
+  role: 'champion' | 'challenger' | 'shadow'
+  model: string
+  weight: number
+  ready: boolean
+  tripped?: string
+  requests: number
+  rows: number
+  failed: number
+  refused: number
+  explained: number
+  rate: number
+  latency: Record<string, Quantiles> | null
+}
+
+export interface Quantiles {
+  count: number
+  p50_us: number
+  p90_us: number
+  p99_us: number
+}
+
+export interface Explanation {
+  prediction_id: string
+  model: string
+  output: Record<string, unknown>
+  space: string
+  method: string
+  explained: { output: string; base: number; feature: { name: string; sent: unknown; value: number }[] | null }[] | null
+}
+
+// core/retrain
+
+export interface Retraining {
+  id: string
+  project: string
+  at: Time
+  trigger: string
+  reason: string
+  run?: string
+  state: string
+  error?: string
+  actor: string
+}
+
+export interface Backtest {
+  project: string
+  metric: string
+  higher_is_better: boolean
+  rows: string
+  batch: Time[] | null
+  end: Time
+  policy: Policy[] | null
+  oracle: Policy
+  verdict: string
+}
+
+export interface Policy {
+  name: string
+  trained: number
+  value: Estimate
+  gain?: Estimate
+  regret: number
+  by_batch: (number | null)[] | null
+  window: string[] | null
+  trained_at: Time[] | null
+  verdict: string
+}
+
+// core/dataset
+
+export interface DatasetVersion {
+  project: string
+  name: string
+  version: number
+  tree: string
+  files: number
+  bytes: number
+  rows: number
+  schema?: Column[]
+  spec: { format?: string; time?: string; order?: string[]; key?: string[]; subject?: string; timezone?: string; guessed?: boolean }
+  covers: Window
+  message?: string
+  commit?: string
+  run?: string
+  actor: string
+  created: Time
+  change: { from: number; rows: number; bytes: number; added: number; removed: number; changed: number }
+  contract?: string
+  verdict?: 'pass' | 'warn' | 'refuse'
+  report?: string
+  profile?: string
+  odd?: string[]
+}
+
+export interface Profile {
+  rows: number
+  keys?: number
+  columns: ColumnProfile[] | null
+  time?: { expression: string; from: Time; to: Time; missing: number; days: { value: string; count: number }[] | null }
+}
+
+export interface ColumnProfile {
+  name: string
+  type: string
+  missing: number
+  infinite?: number
+  distinct: number
+  min?: number
+  max?: number
+  mean?: number
+  sd?: number
+  quantiles?: number[]
+  histogram?: { low: number; high: number; counts: number[] }
+  top?: { value: string; count: number }[]
+  from?: Time
+  to?: Time
+  length?: [number, number]
+  padded?: number
+  numbers?: number
+}
