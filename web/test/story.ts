@@ -1,6 +1,6 @@
 // The story that the fixtures tell: a year of flights, a few versions of a
 // model, a rollout under way, and a feed that got stuck.
-import type { Certificate, Check, Curve, Estimate, Event, Model, ModelVersion, PipelineRun, Reign, Release, Run, Signed, Task, Trace } from '../src/lib/type'
+import type { Backtest, Certificate, Check, ColumnProfile, DatasetVersion, EndpointStatus, Explanation, Policy, Profile, Quarantined, Report, Retraining, Curve, Estimate, Event, Model, ModelVersion, PipelineRun, Reign, Release, Run, Signed, Task, Trace } from '../src/lib/type'
 
 export type Answer = (parts: string[], query: URLSearchParams) => unknown
 
@@ -160,22 +160,24 @@ export const events: Event[] = [
   event('model.registered', 'model:flight-delay@v1', { source: 'pipeline', rows: 78000 }, 'registry', [{ relation: 'from', ref: 'run:' + runId(1) }]),
   event('gate.decided', 'certificate:' + digest('cert1'), { verdict: 'pass', model: 'flight-delay@v1' }, 'gate', [{ relation: 'from', ref: 'model:flight-delay@v1' }]),
   event('release.activated', 'release:' + hex('r2', 32), { model: 'flight-delay@v1', environment: 'production', state: 'active' }, 'delivery', [{ relation: 'from', ref: 'model:flight-delay@v1' }]),
-  event('label.ingested', 'dataset:labels', { endpoint: 'flight-delay', count: 912 }, 'replay'),
-  event('dataset.refused', 'dataset:flights', { failed: 30120 }),
+  event('label.ingested', 'label:after-1', { received: 912, new: 912, corrected: 0, unchanged: 0 }, 'replay'),
+  event('dataset.refused', 'dataset:flights', { rows: 30120, checks: 3, quarantine: hex('q', 32) }),
   event('retrain.triggered', 'run:' + runId(2), { trigger: 'schedule' }, 'retrain'),
   event('gate.decided', 'certificate:' + digest('cert3'), { verdict: 'refuse', model: 'flight-delay@v3' }, 'gate'),
   event('release.rolled_back', 'release:' + hex('r3', 32), { model: 'flight-delay@v2', environment: 'production', reason: 'the breaker' }, 'serving'),
   event('release.activated', 'release:' + hex('r4', 32), { model: 'flight-delay@v2', environment: 'production', state: 'active' }, 'delivery'),
-  event('feed.stuck', 'drift:' + hex('d1', 32), { endpoint: 'flight-delay', features: ['temp', 'wind_speed', 'visib', 'precip'] }, 'monitor'),
-  event('drift.detected', 'drift:' + hex('d2', 32), { endpoint: 'flight-delay', window: '2013-09-10', features: ['temp', 'visib'] }, 'monitor'),
+  ...['temp', 'wind_speed', 'visib'].map((f, i) => event('feed.stuck', 'drift:' + hex('d' + i, 32), { endpoint: 'flight-delay', kind: 'feed', subject: f, since: at(`2013-09-10T0${6 + i}:00:00Z`), summary: `${f} stands still: no new value for 7 h, at most 3 h is usual`, detail: '' }, 'monitor')),
+  event('drift.detected', 'drift:' + hex('d8', 32), { endpoint: 'flight-delay', kind: 'drift', subject: 'temp', since: at('2013-09-12'), summary: 'temp drifted: Jensen-Shannon 0.31, usual is at most 0.12', detail: '' }, 'monitor'),
   event('dataset.versioned', 'dataset:flights@v4', { rows: 250450, bytes: 28_000_000 }),
   event('run.finished', 'run:' + runId(5), { kind: 'pipeline', status: 'succeeded', trigger: 'schedule' }, 'retrain'),
   event('model.registered', 'model:flight-delay@v4', { source: 'pipeline', rows: 234000 }, 'registry'),
   event('gate.decided', 'certificate:' + digest('cert4'), { verdict: 'pass', model: 'flight-delay@v4' }, 'gate'),
   event('release.created', 'release:' + hex('r7', 32), { model: 'flight-delay@v4', environment: 'production' }, 'delivery'),
   event('rollout.stage', 'release:' + hex('r7', 32), { model: 'flight-delay@v4', environment: 'production', state: 'canary', weight: 25 }, 'delivery'),
-  event('label.ingested', 'dataset:labels', { endpoint: 'flight-delay', count: 874 }, 'replay'),
+  event('label.ingested', 'label:after-1', { received: 874, new: 874, corrected: 0, unchanged: 0 }, 'replay'),
 ]
+
+// Lineage
 
 const trace: Trace = {
   root: 'prediction:' + hex('p', 32), whole: true,
@@ -196,6 +198,76 @@ const trace: Trace = {
     ['commit:' + hex('commit', 40), 'run:' + runId(2)], ['environment:' + digest('env'), 'run:' + runId(2)],
   ].map(([source, target]) => ({ source: source!, target: target! })),
 }
+
+// Data
+
+const months = ['2013-04-01', '2013-07-01', '2013-09-01', '2013-10-01']
+const dataset = (n: number): DatasetVersion => ({
+  project: P, name: 'flights', version: n, tree: digest('tree' + n), files: 3 * n, bytes: 9_200_000 * n, rows: 80_789 * n,
+  schema: [{ name: 'carrier', type: 'text' }, { name: 'distance', type: 'float' }], spec: { format: 'csv', time: 'departed_at', key: ['flight_id'], timezone: 'America/New_York' },
+  covers: { from: at('2013-01-01'), to: at(months[n - 1]!) }, message: n === 1 ? 'January to March' : '', commit: hex('commit', 40), actor: 'ada', created: minutes(base, n * 9 - 3),
+  change: n === 1 ? { from: 0, rows: 80789, bytes: 9_200_000, added: 3, removed: 0, changed: 0 } : { from: n - 1, rows: 80789, bytes: 9_200_000, added: 3, removed: 0, changed: 0 },
+  contract: digest('contract'), verdict: n === 2 ? 'warn' : 'pass', report: digest('report' + n), profile: digest('profile' + n), odd: n === 4 ? ['temp is 61.0 in 8,411 rows one after another, which no month before had'] : undefined,
+})
+const profile = (n: number): Profile => {
+  const bell = (mean: number, sd: number) => Array.from({ length: 32 }, (_, i) => Math.round(8000 * n * Math.exp(-(((i - mean) / sd) ** 2) / 2) + 40))
+  const numeric = (name: string, low: number, high: number, mean: number, sd: number, missing = 0): ColumnProfile => ({
+    name, type: 'float', missing, distinct: 412, min: low, max: high, mean: low + ((high - low) * mean) / 32, sd: ((high - low) * sd) / 32, quantiles: [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99].map((q) => low + (high - low) * q), histogram: { low, high, counts: bell(mean, sd) },
+  })
+  return {
+    rows: 80789 * n, keys: 80789 * n,
+    columns: [
+      numeric('distance', 80, 4983, 7, 4), numeric('temp', 10.9, 100 + n, 14 + n * 2, 5, 1200 * n), numeric('wind_speed', 0, 42, 9, 4, 300), numeric('precip', 0, 1.2, 1, 2, 9000 * n),
+      { name: 'carrier', type: 'text', missing: 0, distinct: 16, top: ['UA', 'B6', 'EV', 'DL', 'AA', 'MQ', 'US', '9E', 'WN', 'VX', 'FL', 'AS', 'F9', 'YV', 'HA', 'OO'].map((value, i) => ({ value, count: Math.round(15000 * n * Math.exp(-i / 4)) })), length: [2, 2] },
+      { name: 'origin', type: 'text', missing: 0, distinct: 3, top: [{ value: 'EWR', count: 30000 * n }, { value: 'JFK', count: 27000 * n }, { value: 'LGA', count: 24000 * n }] },
+      { name: 'departed_at', type: 'time', missing: 0, distinct: 70000, from: at('2013-01-01'), to: at(months[n - 1]!) },
+    ],
+    time: { expression: 'departed_at', from: at('2013-01-01'), to: at(months[n - 1]!), missing: 0, days: Array.from({ length: 90 * n }, (_, i) => ({ value: new Date(Date.parse('2013-01-01') + i * 86400e3).toISOString().slice(0, 10), count: Math.round(900 + 60 * wave(i) - (i % 7 === 5 ? 190 : 0)) })) },
+  }
+}
+const report = (verdict: Report['verdict']): Report => ({
+  dataset: 'flights', contract: digest('contract'), rows: 30120, files: ['data/2013-07.csv'], verdict,
+  checks: [
+    { kind: 'range', column: 'distance', name: 'between 50 and 6000', severity: 'error', expect: 'at most 0 rows', value: verdict === 'refuse' ? 2210 : 0, rows: verdict === 'refuse' ? 2210 : 0, pass: verdict !== 'refuse', sample: verdict === 'refuse' ? [{ row: 12, key: { flight_id: '2013-07-01|UA|1545' }, value: 7982.4 }, { row: 44, key: { flight_id: '2013-07-01|DL|461' }, value: 8123.9 }] : undefined },
+    { kind: 'nullValues', column: 'temp', severity: verdict === 'pass' ? 'error' : 'warning', expect: 'less than 4 %', value: verdict === 'pass' ? 0.4 : 6.2, rows: verdict === 'pass' ? 0 : 1867, pass: verdict === 'pass' },
+    { kind: 'invalidValues', column: 'carrier', severity: 'error', expect: 'one of 16 values', value: 0, pass: true },
+    { kind: 'duplicateValues', column: 'flight_id', severity: 'error', expect: 'none', value: 0, pass: true },
+    { kind: 'rowCount', severity: 'error', expect: 'at least 20,000', value: 30120, pass: true },
+  ],
+})
+const quarantined: Quarantined[] = [{ id: hex('q', 32), project: P, name: 'flights', tree: digest('qt'), report: digest('qr'), checks: 2, rows: 30120, message: 'July', actor: 'ada', created: minutes(base, 40) }]
+
+// Endpoints, explanations, backtests
+
+const stage = (p50: number) => ({ count: 52111, p50_us: p50, p90_us: p50 * 1.7, p99_us: p50 * 3.4 })
+const endpoints: EndpointStatus[] = [
+  {
+    project: P, name: 'flight-delay', ready: true, manifest: 12, key: ['flight_id'], time: 'departed_at', breaker: { failures: 10, of: 100, deadline: 50e6 },
+    variant: [
+      { release: hex('r4', 32), role: 'champion', model: 'flight-delay@v2', weight: 75, ready: true, requests: 52111, rows: 52111, failed: 3, refused: 12, explained: 40, rate: 312.4, latency: { parse: stage(11), predict: stage(38), log: stage(22), write: stage(9) } },
+      { release: hex('r7', 32), role: 'challenger', model: 'flight-delay@v4', weight: 25, ready: true, requests: 1740, rows: 1740, failed: 1, refused: 0, explained: 0, rate: 104.1, latency: { parse: stage(11), predict: stage(44), log: stage(23), write: stage(9) } },
+    ],
+  },
+  { project: P, name: 'flight-delay-staging', ready: true, manifest: 12, key: ['flight_id'], time: 'departed_at', breaker: { failures: 10, of: 100, deadline: 50e6 }, variant: [{ release: hex('r6', 32), role: 'champion', model: 'flight-delay@v4', weight: 100, ready: true, requests: 0, rows: 0, failed: 0, refused: 0, explained: 0, rate: 0, latency: {} }] },
+]
+const explanation: Explanation = {
+  prediction_id: hex('p', 32), model: 'flight-delay@v2', output: { probability: 0.2713 }, space: 'margin', method: 'exact tree SHAP',
+  explained: [{ output: 'probability', base: -1.31, feature: [['airport_delay', 31.2, 0.52], ['dep_hour', 14, -0.31], ['carrier', 'UA', 0.18], ['precip', 0, -0.09], ['visib', 10, -0.04], ['temp', 61, 0.03], ['distance', 1400, -0.01]].map(([name, sent, value]) => ({ name: String(name), sent, value: Number(value) })) }],
+}
+const batches = ['2013-04-01', '2013-05-01', '2013-06-01', '2013-07-01', '2013-08-01', '2013-09-01', '2013-10-01', '2013-11-01', '2013-12-01']
+const policy = (name: string, trained: number, value: number, gain: number, verdict: string): Policy => ({
+  name, trained, value: estimate(value, 0.009, 253000, 275), gain: estimate(gain, 0.003, 253000, 275), regret: 0.702 - value, verdict,
+  by_batch: batches.map((_, i) => value + 0.02 * wave(i, 2) + (name === 'never' ? -0.002 * i : 0)), window: batches.map(() => (name.startsWith('last') ? 'last 90d' : 'everything so far')), trained_at: batches.map((b) => at(b)),
+})
+const backtest: Backtest = {
+  project: P, metric: 'roc_auc', higher_is_better: true, rows: 'prepare.features', batch: batches.map(at), end: at('2014-01-01'), verdict: 'everything so far, every batch beats never retraining on this history',
+  policy: [policy('never', 0, 0.672, 0, 'undecided'), policy('everything so far, every batch', 8, 0.69, 0.0148, 'wins'), policy('last 90d, every batch', 8, 0.663, -0.0092, 'loses'), policy('everything so far, by drift', 4, 0.684, 0.0102, 'wins'), policy('last 90d, by drift', 4, 0.671, -0.0011, 'undecided')],
+  oracle: policy('oracle', 8, 0.702, 0.03, 'wins'),
+}
+const retrainings: Retraining[] = [
+  { id: hex('t2', 32), project: P, at: at('2013-10-01T07:00:00Z'), trigger: 'schedule', reason: '0 3 1 * *', run: runId(5), state: 'succeeded', actor: 'retrain' },
+  { id: hex('t1', 32), project: P, at: at('2013-09-13T07:00:00Z'), trigger: 'drift', reason: '4 features in each of 2 windows; cooling down until 2013-09-15', state: 'skipped', actor: 'retrain' },
+]
 
 const find = <T>(all: T[], is: (t: T) => boolean) => all.find(is)
 const log = `reading flights@v4 (250,450 rows)\n[LightGBM] [Info] Number of positive: 58211, number of negative: 192239\n[LightGBM] [Info] Total Bins 1893\n${Array.from({ length: 30 }, (_, i) => `[${(i + 1) * 10}]\tvalid's auc: ${(0.6 + 0.09 * (1 - Math.exp(-i / 6))).toFixed(5)}`).join('\n')}\nwrote model.txt\n`
@@ -227,6 +299,16 @@ export const answers: [RegExp, Answer][] = [
   [inP('model-versions/([^/]+)'), ([id]) => find(versions, (v) => `${v.name}@v${v.version}` === id)],
   [inP('model-diff'), (_, q) => ({ from: q.get('from'), to: q.get('to'), fields: [{ field: 'rows', from: '78,000', to: '156,000' }, { field: 'dataset', from: 'flights@v1', to: 'flights@v2' }], files: { changed: [{ from: { path: 'model.txt', digest: '', size: 1843201 }, to: { path: 'model.txt', digest: '', size: 1933201 } }] } })],
   [inP('certificates/([^/]+)'), ([id]) => certificate(Number(id!.split('@v')[1]))],
+  [inP('data'), () => [dataset(4), { ...dataset(1), name: 'weather', contract: undefined, verdict: undefined, report: undefined, odd: undefined }]],
+  [inP('data/([^/]+)/versions'), () => [4, 3, 2, 1].map(dataset)],
+  [inP('data/([^/]+)/profile'), (_, q) => profile(Number(q.get('version') || 4))],
+  [inP('data/([^/]+)/report'), (_, q) => report(q.get('version') === '2' ? 'warn' : 'pass')],
+  [inP('quarantine'), () => quarantined],
+  [inP('quarantine/([^/]+)'), () => report('refuse')],
+  [inP('endpoints'), () => ({ endpoint: endpoints })],
+  [inP('predictions/([^/]+)/explanation'), () => explanation],
+  [inP('backtests'), () => [backtest]],
+  [inP('retrainings'), () => retrainings],
   [inP('releases'), () => releases],
   [inP('release-history'), () => reigns],
 ]

@@ -40,16 +40,13 @@ export function newer(f: Facts, e: Event): Facts {
   return { node, alarm: alarms(f.alarm, e) }
 }
 
-const clears: Record<string, string> = { 'drift.cleared': 'drift.detected', 'quality.recovered': 'quality.low', 'feed.resumed': 'feed.stuck' }
-const alarming = ['drift.detected', 'quality.low', 'feed.stuck']
+const begins = ['drift.detected', 'quality.low', 'feed.stuck']
+const ends = ['drift.cleared', 'quality.restored', 'feed.resumed']
 
-/** alarms keeps what was detected and not cleared since, newest first, one for each endpoint and kind. */
+/** alarms keeps what began and has not ended since, newest first. An alarm begins and ends under one subject. */
 function alarms(before: Event[], e: Event): Event[] {
-  const about = (x: Event) => String(x.data?.endpoint ?? x.subject)
-  const kind = clears[e.verb] ?? e.verb
-  if (!alarming.includes(kind)) return before
-  const others = before.filter((x) => !(x.verb === kind && about(x) === about(e)))
-  return clears[e.verb] ? others : [e, ...others]
+  if (begins.includes(e.verb)) return [e, ...before.filter((x) => x.subject !== e.subject)]
+  return ends.includes(e.verb) ? before.filter((x) => x.subject !== e.subject) : before
 }
 
 /** facts folds a log, oldest first, into the latest of each part. */

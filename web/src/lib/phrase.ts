@@ -11,7 +11,7 @@ type Say = (id: string, data: Record<string, unknown>, e: Event) => string
 const say: Record<string, Say> = {
   'revision.applied': (id) => `applied ${short(id)}`,
   'dataset.versioned': (id, d) => (Number.isFinite(count(d.rows)) ? `${id}, ${integer(count(d.rows))} rows` : id),
-  'dataset.refused': (id, d) => `${id} refused${Number.isFinite(count(d.rows_failed ?? d.failed)) ? `: ${plural(count(d.rows_failed ?? d.failed), 'row')} failed` : ''}`,
+  'dataset.refused': (id, d) => `${id} refused${Number.isFinite(count(d.rows)) ? `: ${plural(count(d.rows), 'row')} failed` : ''}`,
   'run.started': (id, d) => `${text(d.pipeline ?? d.kind) || 'run'} ${short(id)} started${d.trigger ? ` (${text(d.trigger)})` : ''}`,
   'run.finished': (id, d) => `${text(d.kind) || 'run'} ${short(id)} ${text(d.status).toLowerCase() || 'finished'}`,
   'model.registered': (id) => `registered ${id}`,
@@ -24,21 +24,18 @@ const say: Record<string, Say> = {
   'release.rolled_back': (_, d) => `${text(d.model)} rolled back`,
   'release.retired': (_, d) => `${text(d.model)} retired from ${text(d.environment)}`,
   'rollout.stage': (_, d) => `${text(d.model)} ${text(d.stage ?? d.state)}${Number(d.weight) > 0 ? ` ${text(d.weight)} %` : ''}`,
-  'drift.detected': (_, d) => `drift on ${text(d.endpoint)}${Array.isArray(d.features) ? `: ${list(d.features)}` : ''}`,
-  'drift.cleared': (_, d) => `drift cleared on ${text(d.endpoint)}`,
-  'quality.low': (_, d) => `quality low on ${text(d.endpoint)}`,
-  'feed.stuck': (_, d) => `feed stuck${Array.isArray(d.features) ? `: ${list(d.features)}` : d.feature ? `: ${text(d.feature)}` : ` on ${text(d.endpoint)}`}`,
-  'label.ingested': (_, d) => (Number.isFinite(count(d.count ?? d.labels)) ? `${plural(count(d.count ?? d.labels), 'label')}` : 'labels came'),
+  'drift.detected': (_, d) => text(d.summary) || `${text(d.subject)} drifted`,
+  'drift.cleared': (_, d) => `${text(d.subject)} no longer drifts`,
+  'quality.low': (_, d) => text(d.summary) || `${text(d.subject)} is low`,
+  'quality.restored': (_, d) => `${text(d.subject)} is good again`,
+  'feed.stuck': (_, d) => text(d.summary) || `${text(d.subject)} is stuck`,
+  'feed.resumed': (_, d) => `${text(d.subject)} moves again`,
+  'label.ingested': (_, d) => (Number.isFinite(count(d.received)) ? plural(count(d.received), 'label') : 'labels came'),
   'alert.sent': (id) => `alert sent ${short(id)}`,
   'retrain.triggered': (_, d) => `retraining by ${text(d.trigger) || 'hand'}`,
   'retrain.skipped': (_, d) => `skipped: ${text(d.reason) || 'cool-down'}`,
   'access.token_created': (id) => `token for ${id}`,
   'access.token_revoked': (id) => `token of ${id} revoked`,
-}
-
-function list(names: unknown[]): string {
-  const words = names.map((n) => (typeof n === 'object' && n ? text((n as { feature?: string; name?: string }).feature ?? (n as { name?: string }).name) : text(n)))
-  return words.slice(0, 3).join(', ') + (words.length > 3 ? ` and ${words.length - 3} more` : '')
 }
 
 /** phrase says what happened. */

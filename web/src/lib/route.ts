@@ -9,6 +9,7 @@ export interface Place {
 
 export const places: Place[] = [
   { name: 'loop', title: 'Loop', letter: 'l' },
+  { name: 'data', title: 'Data', letter: 'd' },
   { name: 'pipeline', title: 'Pipeline', letter: 'p' },
   { name: 'runs', title: 'Runs', letter: 'r' },
   { name: 'models', title: 'Models', letter: 'm' },

@@ -497,3 +497,38 @@ export interface ColumnProfile {
   padded?: number
   numbers?: number
 }
+
+export interface Report {
+  dataset: string
+  contract: string
+  rows: number
+  files: string[] | null
+  verdict: 'pass' | 'warn' | 'refuse'
+  checks: Finding[] | null
+}
+
+export interface Finding {
+  kind: string
+  column?: string
+  name?: string
+  description?: string
+  severity: string
+  expect: string
+  value?: number
+  rows?: number
+  pass: boolean
+  sample?: { row?: number; key?: Record<string, unknown>; value: unknown; times?: number }[]
+}
+
+export interface Quarantined {
+  id: string
+  project: string
+  name: string
+  tree: string
+  report: string
+  checks: number
+  rows: number
+  message?: string
+  actor: string
+  created: Time
+}
