@@ -86,3 +86,49 @@ func (f *Frame) Select(names []string) *Frame {
 	}
 	return out
 }
+
+// Slice makes a frame of rows from to to, sharing their values.
+func (f *Frame) Slice(from, to int) *Frame {
+	out := &Frame{Rows: to - from, Series: make([]Series, len(f.Series))}
+	for i, s := range f.Series {
+		if s.Text == nil {
+			s.Float = s.Float[from:to:to]
+		} else {
+			s.Text = s.Text[from:to:to]
+			if s.Null != nil {
+				s.Null = s.Null[from:to:to]
+			}
+		}
+		out.Series[i] = s
+	}
+	return out
+}
+
+// Append adds the rows of g, which has the same columns; a frame whose columns
+// are not known yet takes those of g. It fails with Invalid for other columns.
+func (f *Frame) Append(g *Frame) error {
+	if len(f.Series) != len(g.Series) {
+		return Errorf(Invalid, "%d columns cannot take rows of %d", len(f.Series), len(g.Series))
+	}
+	for i := range g.Series {
+		s, more := &f.Series[i], &g.Series[i]
+		if s.Name == "" {
+			s.Name, s.Type = more.Name, more.Type
+		}
+		if s.Name != more.Name {
+			return Errorf(Invalid, "column %q cannot take values of %q", s.Name, more.Name)
+		}
+		if more.Null != nil && s.Null == nil {
+			s.Null = make([]bool, f.Rows)
+		}
+		if s.Null != nil {
+			s.Null = append(s.Null, more.Null...)
+			for len(s.Null) < f.Rows+g.Rows {
+				s.Null = append(s.Null, false)
+			}
+		}
+		s.Float, s.Text = append(s.Float, more.Float...), append(s.Text, more.Text...)
+	}
+	f.Rows += g.Rows
+	return nil
+}

@@ -20,6 +20,7 @@ const (
 	KindRelease     Kind = "release"     // a model version in an environment
 	KindPrediction  Kind = "prediction"  // one logged answer
 	KindDrift       Kind = "drift"       // a monitor's verdict about a window
+	KindRetraining  Kind = "retraining"  // one time that a trigger spoke
 	KindPrincipal   Kind = "principal"   // a person or a service
 )
 

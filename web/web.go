@@ -20,6 +20,10 @@ func Handler() http.Handler {
 	}
 	files := http.FileServerFS(ui)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			http.Error(w, "pages are read with GET", http.StatusMethodNotAllowed)
+			return
+		}
 		name := strings.TrimPrefix(r.URL.Path, "/")
 		if _, err := fs.Stat(ui, name); err != nil || name == "" {
 			http.ServeFileFS(w, r, ui, "index.html")

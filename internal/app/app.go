@@ -52,9 +52,12 @@ func run(ctx context.Context, w world) int {
 		// Not a command for people: internal/kit/query starts it.
 		return query.Serve(w.stdin, w.stdout, w.stderr)
 	}
+	if len(w.args) == 1 && w.args[0] == "query-worker" {
+		return query.Serve(w.stdin, w.stdout, w.stderr)
+	}
 	cfg := config.Load(w.getenv, w.home)
 	tio := term.New(w.stdin, w.stdout, w.stderr, w.getenv)
-	s := &session{config: cfg}
+	s := &session{config: cfg, getenv: w.getenv}
 	env := &cli.Env{IO: tio, Getenv: w.getenv, Dir: w.dir, Client: s.connect}
 	root := rootCommand(env, cfg, s)
 	root.SetArgs(w.args)

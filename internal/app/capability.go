@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"net/http"
 	"slices"
 	"time"
 
@@ -12,6 +11,14 @@ import (
 	"github.com/slipway-ml/slipway/internal/cli"
 	"github.com/slipway-ml/slipway/internal/core/access"
 	"github.com/slipway-ml/slipway/internal/core/audit"
+	"github.com/slipway-ml/slipway/internal/core/dataset"
+	"github.com/slipway-ml/slipway/internal/core/delivery"
+	"github.com/slipway-ml/slipway/internal/core/gate"
+	"github.com/slipway-ml/slipway/internal/core/pipeline"
+	"github.com/slipway-ml/slipway/internal/core/registry"
+	"github.com/slipway-ml/slipway/internal/core/replay"
+	"github.com/slipway-ml/slipway/internal/core/retrain"
+	"github.com/slipway-ml/slipway/internal/core/tracking"
 	"github.com/slipway-ml/slipway/internal/kit/db"
 	"github.com/slipway-ml/slipway/internal/kit/web"
 )
@@ -33,33 +40,44 @@ func migrations() []db.Migration {
 		consumerMigration,
 		access.Migration,
 		audit.Migration,
+		dataset.Migration,
+		delivery.Migration,
+		gate.Migration,
+		pipeline.Migration,
+		registry.Migration,
+		retrain.Migration,
+		tracking.Migration,
 	}
 }
 
 // commands is THE list of commands, in the order in which help shows them.
 func commands(e *cli.Env) []*cobra.Command {
+	runs := tracking.Commands(e)
+	for _, c := range runs {
+		if c.Name() == "runs" {
+			c.AddCommand(pipeline.WhyCommand(e))
+		}
+	}
 	return slices.Concat(
+		dataset.Commands(e),
+		pipeline.Commands(e, pins),
+		runs,
+		registry.Commands(e),
+		gate.Commands(e),
+		delivery.Commands(e),
+		replay.Commands(e),
+		retrain.Commands(e),
 		audit.Commands(e),
 		access.Commands(e),
 	)
 }
 
-// wire builds every capability and connects those that need one another. The
-// order of the list is the order of their ticks.
-func (s *server) wire(ctx context.Context) error {
-	key, err := s.workspace.signingKey()
-	if err != nil {
-		return err
+// pins is the dataset versions that slipway.lock beside a project names.
+func pins(dir string) (map[string]int, error) {
+	lock, err := dataset.ReadLock(dir)
+	out := map[string]int{}
+	for name, pin := range lock {
+		out[name] = pin.Version
 	}
-	tokens := access.New(access.Options{DB: s.db, Key: key.Seed()})
-	s.hasToken = tokens.Any
-	s.door.Token = func(r *http.Request, secret string) (slipway.Principal, error) {
-		return tokens.Authenticate(r.Context(), secret)
-	}
-	log := audit.New(audit.Options{DB: s.db, Key: key})
-	s.capabilities = []capability{
-		{name: "audit", routes: log.Routes, verbs: audit.Verbs, handle: log.Handle},
-		{name: "access", routes: tokens.Routes},
-	}
-	return nil
+	return out, err
 }

@@ -18,6 +18,7 @@ import (
 // then owns the workspace until the command ends.
 type session struct {
 	config *config.Config
+	getenv func(string) string
 	once   sync.Once
 	client web.Client
 	err    error
@@ -48,7 +49,7 @@ func (s *session) find(ctx context.Context) (web.Client, error) {
 	}
 	// The command's context ends on Ctrl-C; what it started is then cancelled
 	// job by job, while the server itself stays up to write that down.
-	if s.own, err = newServer(context.WithoutCancel(ctx), s.config, ws); err != nil {
+	if s.own, err = newServer(context.WithoutCancel(ctx), s.config, ws, s.getenv); err != nil {
 		ws.disown()
 		return web.Client{}, err
 	}

@@ -36,7 +36,7 @@ func TestStart(t *testing.T) {
 	if err := ws.own(); err != nil {
 		t.Fatal(err)
 	}
-	s, err := newServer(context.Background(), testConfig(t), ws)
+	s, err := newServer(context.Background(), testConfig(t), ws, func(string) string { return "" })
 	if err != nil {
 		t.Fatal(err)
 	}

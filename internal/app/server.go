@@ -3,7 +3,9 @@ package app
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
+	"os"
 	"os/user"
 	"slices"
 	"strings"
@@ -34,16 +36,17 @@ type server struct {
 	capabilities []capability
 	dispatcher   *dispatcher
 	loop         *loop
-	closers      []func() error // closed in reverse order of opening
+	closers      []func() error      // closed in reverse order of opening
+	getenv       func(string) string // the environment that steps and secrets are taken from
 	cancel       context.CancelFunc
 	background   sync.WaitGroup
 }
 
 // newServer opens a workspace that this process owns. It starts reacting to
 // events at once; ticks are up's.
-func newServer(ctx context.Context, cfg *config.Config, ws *workspace) (_ *server, err error) {
+func newServer(ctx context.Context, cfg *config.Config, ws *workspace, getenv func(string) string) (_ *server, err error) {
 	ctx, cancel := context.WithCancel(ctx)
-	s := &server{config: cfg, workspace: ws, owner: ownerPrincipal(), cancel: cancel,
+	s := &server{config: cfg, workspace: ws, owner: ownerPrincipal(), getenv: getenv, cancel: cancel,
 		jobs: &web.Jobs{Lifetime: ctx}, api: web.NewAPI(version)}
 	defer func() {
 		if err != nil {
@@ -67,6 +70,11 @@ func newServer(ctx context.Context, cfg *config.Config, ws *workspace) (_ *serve
 	s.loop = &loop{jobs: s.jobs, replay: ws.replay(), file: ws.path(replayMark)}
 	if err = s.loop.load(); err != nil {
 		return nil, err
+	}
+	for _, dir := range []string{"tmp", "model", "data", "pipeline"} {
+		if err = os.MkdirAll(ws.path(dir), 0o700); err != nil {
+			return nil, err
+		}
 	}
 	if err = s.wire(ctx); err != nil {
 		return nil, err
@@ -94,11 +102,10 @@ func (s *server) assemble() {
 	s.loop.dispatcher = s.dispatcher
 	s.jobs.Routes(s.api)
 	s.loop.routes(s.api)
-	s.api.Handle("GET /health", "", func(w http.ResponseWriter, _ *http.Request) error {
-		_, err := w.Write([]byte("OK"))
-		return err
+	s.api.Handle("/api/", "", func(_ http.ResponseWriter, r *http.Request) error {
+		return slipway.Errorf(slipway.NotFound, "there is nothing at %s %s", r.Method, r.URL.Path).WithHint("/api/v1/openapi.json lists the operations")
 	})
-	s.api.Mux.Handle("GET /", ui.Handler())
+	s.api.Mux.Handle("/", ui.Handler())
 }
 
 // start begins the background work of a server that may be short-lived.
@@ -140,4 +147,17 @@ func ownerPrincipal() slipway.Principal {
 // hosts splits a list of names at its commas.
 func hosts(list string) []string {
 	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+// secret resolves $NAME at the moment of use; it is never stored.
+func (s *server) secret(name string) (string, bool) {
+	v := s.getenv(name)
+	return v, v != ""
+}
+
+// report logs an error that nobody is there to be told of.
+func (s *server) report(ctx context.Context, what string, err error) {
+	if err != nil && ctx.Err() == nil {
+		slog.ErrorContext(ctx, what, "error", err)
+	}
 }

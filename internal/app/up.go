@@ -66,7 +66,7 @@ func up(ctx context.Context, env *cli.Env, cfg *config.Config, replay bool) erro
 	if err := ws.markReplay(replay); err != nil {
 		return err
 	}
-	s, err := newServer(context.WithoutCancel(ctx), cfg, ws)
+	s, err := newServer(context.WithoutCancel(ctx), cfg, ws, env.Getenv)
 	if err != nil {
 		return err
 	}

@@ -1,15 +1,12 @@
 // Package access says who is asking: tokens for people and services beyond this
-// machine, and short-lived tokens for the steps of a run. What a principal may
-// do is its role, which every operation names.
+// machine. What a principal may do is its role, which every operation names.
+// The steps of a run come with leases, which are the pipeline's.
 package access
 
 import (
 	"context"
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"strings"
 	"time"
 
@@ -40,8 +37,7 @@ type NewToken struct {
 // Options is what a Service needs.
 type Options struct {
 	DB  *db.DB
-	Key []byte // secret of the workspace; signs the tokens of steps
-	Now func() time.Time
+	Now func() time.Time // machine time; nil is time.Now
 }
 
 // Service keeps tokens.
@@ -55,10 +51,8 @@ func New(o Options) *Service {
 	return &Service{o}
 }
 
-const (
-	secretPrefix = "slw_"  // of a kept token
-	stepPrefix   = "slws_" // of a signed one
-)
+// secretPrefix tells people, and scanners of repositories, what a secret is.
+const secretPrefix = "slw_"
 
 // Create makes a token. A principal may not give more than it has.
 func (s *Service) Create(ctx context.Context, name string, role slipway.Role, project string, life time.Duration) (NewToken, error) {
@@ -93,9 +87,6 @@ func checkToken(ctx context.Context, name string, role slipway.Role, life time.D
 // Authenticate finds whom a secret stands for. It fails with Unauthenticated
 // for one that is unknown, expired or revoked, and does not say which.
 func (s *Service) Authenticate(ctx context.Context, secret string) (slipway.Principal, error) {
-	if strings.HasPrefix(secret, stepPrefix) {
-		return s.authenticateStep(secret)
-	}
 	t, err := s.byDigest(ctx, slipway.DigestOf([]byte(secret)))
 	now := s.o.Now()
 	if slipway.IsCode(err, slipway.NotFound) || err == nil && (!t.Revoked.IsZero() || !t.Expires.IsZero() && !now.Before(t.Expires)) {
@@ -113,40 +104,3 @@ func (s *Service) Authenticate(ctx context.Context, secret string) (slipway.Prin
 
 var errToken = slipway.Errorf(slipway.Unauthenticated, "the token is not valid (unknown, expired or revoked)").
 	WithHint("`slipway token create` makes a new one")
-
-// claim is what a step's token says.
-type claim struct {
-	Run     string    `json:"r"`
-	Project string    `json:"p"`
-	Until   time.Time `json:"u"`
-}
-
-// StepToken makes a token for a step of a run: a writer in its project until
-// the time given. It is signed, not kept, so that it outlives a restart.
-func (s *Service) StepToken(run, project string, until time.Time) (string, error) {
-	body, err := json.Marshal(claim{run, project, until.UTC()})
-	if err != nil {
-		return "", err
-	}
-	text := base64.RawURLEncoding.EncodeToString(body)
-	return stepPrefix + text + "." + s.sign(text), nil
-}
-
-func (s *Service) authenticateStep(secret string) (slipway.Principal, error) {
-	text, mac, ok := strings.Cut(strings.TrimPrefix(secret, stepPrefix), ".")
-	if !ok || !hmac.Equal([]byte(mac), []byte(s.sign(text))) {
-		return slipway.Principal{}, errToken
-	}
-	body, err := base64.RawURLEncoding.DecodeString(text)
-	var c claim
-	if err != nil || json.Unmarshal(body, &c) != nil || !s.o.Now().Before(c.Until) {
-		return slipway.Principal{}, errToken
-	}
-	return slipway.Principal{Name: "run/" + c.Run, Role: slipway.Writer, Project: c.Project}, nil
-}
-
-func (s *Service) sign(text string) string {
-	mac := hmac.New(sha256.New, s.o.Key)
-	mac.Write([]byte("step token\x00" + text))
-	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
-}

@@ -15,7 +15,7 @@ import (
 func TestTokenLife(t *testing.T) {
 	dbtest.Each(t, []db.Migration{access.Migration}, func(t *testing.T, d *db.DB) {
 		now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-		s := access.New(access.Options{DB: d, Key: []byte("key"), Now: func() time.Time { return now }})
+		s := access.New(access.Options{DB: d, Now: func() time.Time { return now }})
 		admin := slipway.WithPrincipal(t.Context(), slipway.Principal{Name: "ana", Role: slipway.Admin})
 
 		made, err := s.Create(admin, "ci", slipway.Operator, "flights", 24*time.Hour)
@@ -62,7 +62,7 @@ func TestTokenLife(t *testing.T) {
 
 func TestNobodyGivesMoreThanTheyHave(t *testing.T) {
 	dbtest.Each(t, []db.Migration{access.Migration}, func(t *testing.T, d *db.DB) {
-		s := access.New(access.Options{DB: d, Key: []byte("key")})
+		s := access.New(access.Options{DB: d})
 		writer := slipway.WithPrincipal(t.Context(), slipway.Principal{Name: "w", Role: slipway.Writer})
 		for _, c := range []struct {
 			ctx  context.Context
@@ -80,24 +80,6 @@ func TestNobodyGivesMoreThanTheyHave(t *testing.T) {
 			}
 		}
 	})
-}
-
-func TestStepTokenIsSignedAndEnds(t *testing.T) {
-	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	s := access.New(access.Options{Key: []byte("key"), Now: func() time.Time { return now }})
-	secret, err := s.StepToken("r1", "flights", now.Add(time.Hour))
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := slipway.Principal{Name: "run/r1", Role: slipway.Writer, Project: "flights"}
-	if got, err := s.Authenticate(t.Context(), secret); err != nil || got != want {
-		t.Fatalf("Authenticate = %+v, %v; want %+v", got, err, want)
-	}
-	refuse(t, access.New(access.Options{Key: []byte("other"), Now: func() time.Time { return now }}), secret, "a token of another workspace")
-	refuse(t, s, secret[:len(secret)-2], "a cut-off signature")
-	refuse(t, s, "slws_nonsense", "no signature")
-	now = now.Add(time.Hour)
-	refuse(t, s, secret, "a token of a step that has ended")
 }
 
 func refuse(t *testing.T, s *access.Service, secret, what string) {

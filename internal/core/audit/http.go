@@ -28,9 +28,14 @@ type (
 	}
 )
 
+// Project is a project of the workspace.
+type Project struct {
+	Name string `json:"name"`
+}
+
 // Operations on the log and its lineage.
 var (
-	OpProjects = web.Op[web.None, []string]{Method: "GET", Path: "/api/v1/projects", Needs: slipway.Reader, Tag: "audit", Summary: "Projects of the workspace"}
+	OpProjects = web.Op[web.None, []Project]{Method: "GET", Path: "/api/v1/projects", Tag: "audit", Summary: "Projects of the workspace"}
 	OpLog      = web.Op[ReadLog, []slipway.Event]{Method: "GET", Path: "/api/v1/audit/events", Needs: slipway.Reader, Tag: "audit", Summary: "Events of the log"}
 	OpVerify   = web.Op[web.None, Checkpoint]{Method: "POST", Path: "/api/v1/audit/verify", Needs: slipway.Reader, Tag: "audit", Summary: "Check the whole log's hash chain and sign its end"}
 	OpTrace    = web.Op[ReadTrace, Trace]{Method: "GET", Path: "/api/v1/projects/{project}/trace", Needs: slipway.Reader, Tag: "audit", Summary: "Lineage of one thing, back to the rows and forward to the predictions"}
@@ -38,7 +43,7 @@ var (
 
 // Routes adds the operations.
 func (s *Service) Routes(a *web.API) {
-	OpProjects.Serve(a, func(ctx context.Context, _ web.None) ([]string, error) { return s.Projects(ctx) })
+	OpProjects.Serve(a, s.listProjects)
 	OpLog.Serve(a, func(ctx context.Context, in ReadLog) ([]slipway.Event, error) {
 		return s.Log(ctx, Filter{in.Project, in.Actor, in.Verb, in.Subject, in.After, in.Limit, in.Newest})
 	})
@@ -81,4 +86,20 @@ func (s *Service) stream(w http.ResponseWriter, r *http.Request) error {
 			return nil
 		}
 	}
+}
+
+// listProjects lists the projects that the caller may look at.
+func (s *Service) listProjects(ctx context.Context, _ web.None) ([]Project, error) {
+	who := slipway.PrincipalOf(ctx)
+	if err := slipway.Allow(ctx, slipway.Reader, who.Project); err != nil {
+		return nil, err
+	}
+	names, err := s.Projects(ctx)
+	out := []Project{}
+	for _, name := range names {
+		if who.Project == "" || who.Project == name {
+			out = append(out, Project{name})
+		}
+	}
+	return out, err
 }

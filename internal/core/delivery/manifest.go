@@ -143,3 +143,27 @@ func (s *Service) variant(ctx context.Context, r Release) (slipway.Variant, erro
 	}
 	return v, nil
 }
+
+// Champion is the version of a model that answers in an environment; false when
+// none does.
+func (s *Service) Champion(ctx context.Context, project, model, environment string) (slipway.Ref, bool, error) {
+	current, err := s.current(ctx, project, environment)
+	if err != nil {
+		return slipway.Ref{}, false, err
+	}
+	for _, r := range current {
+		if name, _ := r.modelRef().Version(); r.State == Active && name == model {
+			return r.modelRef(), true, nil
+		}
+	}
+	return slipway.Ref{}, false, nil
+}
+
+// InUse says where a version is live, "" when nowhere.
+func (s *Service) InUse(ctx context.Context, project string, version slipway.Ref) (string, error) {
+	found, err := s.releases(ctx, `project = ? AND model = ? AND state IN ('active', 'canary', 'shadow') ORDER BY created`, project, version.ID)
+	if err != nil || len(found) == 0 {
+		return "", err
+	}
+	return "it is " + string(found[0].State) + " in " + found[0].Environment, nil
+}

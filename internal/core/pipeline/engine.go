@@ -2,16 +2,13 @@ package pipeline
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/slipway-ml/slipway"
-	"github.com/slipway-ml/slipway/internal/kit/web"
 )
 
 // Loop drives runs until ctx ends: first those that an earlier process left,
@@ -54,7 +51,7 @@ func (s *Service) open(r Run) *drive {
 	s.runs[r.ID] = d
 	for _, t := range d.tasks {
 		if t.State == Running {
-			s.leases[t.tokenHash] = &taskSeat{drive: d, task: t, attempt: t.Attempt}
+			s.leases[t.tokenHash] = &taskSeat{drive: d, task: t, step: t.Step, attempt: t.Attempt}
 		}
 	}
 	before := s.last[r.Project]
@@ -123,8 +120,9 @@ func (s *Service) Submit(ctx context.Context, name string, r Request) (string, e
 // joins finds a run under way that does the same work.
 func (s *Service) joins(project string, r Request) (string, bool) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, d := range s.runs {
+	runs := slices.Collect(maps.Values(s.runs))
+	s.mu.Unlock()
+	for _, d := range runs {
 		d.mu.Lock()
 		same := d.run.Project == project && !d.run.State.Done() && !d.cancelled && sameWork(d.run.Request, r)
 		d.mu.Unlock()
@@ -151,6 +149,8 @@ type drive struct {
 	cancelled bool
 	cause     error // what kept the run from running its steps
 	watchers  []*watcher
+	partial   map[string][]byte // the unfinished last line of each step's output
+	lines     map[string]int    // how many were told
 }
 
 // main drives until the run or the server ends.
@@ -226,7 +226,7 @@ func (d *drive) record(ctx context.Context, run Run) error {
 	if err := d.s.trackRun(ctx, d.plan, run); err != nil {
 		return err
 	}
-	data := map[string]any{"kind": "pipeline", "trigger": run.Trigger, "reason": run.Reason, "revision": run.Revision}
+	data := map[string]any{"kind": runKind(run), "trigger": run.Trigger, "reason": run.Reason, "revision": run.Revision}
 	return d.s.updateRun(ctx, run, true, event(run.Project, run.Actor, "run.started", run.ID, d.plan.links(), data))
 }
 
@@ -242,9 +242,7 @@ func (d *drive) count(state State) (n int) {
 
 // steps runs what must run until every task is done.
 func (d *drive) steps(ctx context.Context) error {
-	if err := d.adopt(ctx); err != nil {
-		return err
-	}
+	d.adopt(ctx)
 	for {
 		wait, err := d.advance(ctx)
 		if err != nil {
@@ -285,7 +283,7 @@ func (d *drive) advance(ctx context.Context) (time.Duration, error) {
 		if before[i] == t.State {
 			continue
 		}
-		if err := d.s.updateTask(ctx, d.run.ID, d.run.Project, t.Attempt, *t); err != nil {
+		if err := d.s.updateTask(ctx, d.run.ID, d.run.Project, was{before[i], t.Attempt}, *t); err != nil {
 			return 0, err
 		}
 		d.sayTaskLocked(*t)
@@ -359,64 +357,4 @@ func (d *drive) call() {
 	case d.wake <- struct{}{}:
 	default:
 	}
-}
-
-// finish records how the run ended. cause is what kept it from running its
-// steps, or nil.
-func (d *drive) finish(ctx context.Context, cause error) error {
-	d.mu.Lock()
-	d.run.Ended = d.s.now()
-	switch {
-	case cause != nil && !d.cancelled:
-		d.run.State, d.run.Error = Failed, message(cause)
-		if slipway.AsError(cause).Code == slipway.Internal {
-			slog.ErrorContext(ctx, "a run cannot go on", "run", d.run.ID, "error", cause)
-		}
-	case d.cancelled:
-		d.run.State, d.run.Error = Cancelled, cancelledText
-	default:
-		d.run.State = Succeeded
-		for _, t := range d.tasks {
-			if t.State == Failed {
-				d.run.State = Failed
-				d.run.Error = fmt.Sprintf("step %s failed: %s", t.Step, t.Message)
-				break
-			}
-		}
-	}
-	d.cause = cause
-	run, plan := d.run, d.plan
-	d.mu.Unlock()
-	var events []slipway.Event
-	if plan != nil && !run.Started.IsZero() {
-		events = append(events, event(run.Project, run.Actor, "run.finished", run.ID, plan.links(artifacts(run)...), finished(plan, run)))
-		if err := d.s.o.Tracker.Finish(ctx, run.Project, run.ID, trackedStatus(run.State), run.Ended); err != nil {
-			slog.WarnContext(ctx, "the end of a run is not tracked", "run", run.ID, "error", err)
-		}
-	}
-	err := d.s.updateRun(ctx, run, false, events...)
-	d.say(web.Progress{State: string(run.State), Message: run.Error})
-	if scratch := filepath.Join(d.s.o.Dir, "scratch", run.ID); cause == nil {
-		err = errors.Join(err, os.RemoveAll(scratch))
-	}
-	return err
-}
-
-// message is what a user may read of an error.
-func message(err error) string {
-	e := slipway.AsError(err)
-	if e.Hint != "" {
-		return e.Message + " (" + e.Hint + ")"
-	}
-	return e.Message
-}
-
-func trackedStatus(s State) string {
-	switch s {
-	case Succeeded, Reused:
-		return "FINISHED"
-	case Cancelled:
-		return "KILLED"
-	}
-	return "FAILED"
 }

@@ -77,6 +77,9 @@ func windowSQL(table, expression string, w slipway.Window) (string, []any) {
 	if !w.To.IsZero() {
 		where, params = append(where, "t < ?"), append(params, w.To)
 	}
+	if column.MatchString(expression) {
+		expression = quoteName(expression) // a column may be named like a word of SQL
+	}
 	cast := "CAST((" + expression + ") AS TIMESTAMPTZ)"
 	sql := fmt.Sprintf("SELECT * FROM %s WHERE %s", quoteName(table), strings.ReplaceAll(strings.Join(where, " AND "), "t ", cast+" "))
 	return sql, params

@@ -8,17 +8,20 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/slipway-ml/slipway"
 	"github.com/slipway-ml/slipway/internal/backend/compute"
+	"github.com/slipway-ml/slipway/internal/project"
 )
 
 // taskSeat is one attempt of a task, whose holder is known by a token.
 type taskSeat struct {
 	drive   *drive
-	task    *Task
+	task    *Task // under drive.mu
+	step    string
 	attempt int
 	// settling is set while the end of the attempt is being written down; only
 	// one end counts. Under drive.mu.
@@ -45,7 +48,7 @@ func (d *drive) launch(ctx context.Context, i int) {
 		d.mu.Lock()
 		delete(d.launching, st.Name)
 		if err != nil {
-			d.tasks[i].notBefore = s.now().Add(time.Second)
+			d.tasks[i].notBefore = s.now().Add(s.o.Retry)
 		}
 		d.mu.Unlock()
 		d.call()
@@ -76,18 +79,18 @@ func (d *drive) claim(ctx context.Context, i int) (*taskSeat, string, error) {
 		d.mu.Unlock()
 		return nil, "", nil
 	}
-	next := *t
+	next, run, links := *t, d.run, d.stepLinks(i, nil)
 	d.mu.Unlock()
 	next.Attempt++
 	next.State, next.Run, next.Started, next.Ended = Running, newID(), s.now(), time.Time{}
 	next.Exit, next.Message, next.handle, next.finished = nil, "", "", false
 	next.tokenHash, next.leaseUntil = tokenHash(token), s.now().Add(s.o.Lease)
-	if err := s.trackStep(ctx, d.plan, d.run, i, next); err != nil {
+	if err := s.trackStep(ctx, d.plan, run, i, next); err != nil {
 		return nil, "", err
 	}
-	data := map[string]any{"kind": "step", "pipeline": d.run.ID, "step": t.Step, "attempt": next.Attempt}
-	err := s.updateTask(ctx, d.run.ID, d.run.Project, t.Attempt, next,
-		event(d.run.Project, d.run.Actor, "run.started", next.Run, d.stepLinks(i, nil), data))
+	data := map[string]any{"kind": "step", "pipeline": d.run.ID, "step": next.Step, "attempt": next.Attempt}
+	err := s.updateTask(ctx, d.run.ID, d.run.Project, was{Waiting, next.Attempt - 1}, next,
+		event(d.run.Project, d.run.Actor, "run.started", next.Run, links, data))
 	if err != nil {
 		return nil, "", err
 	}
@@ -95,7 +98,7 @@ func (d *drive) claim(ctx context.Context, i int) (*taskSeat, string, error) {
 	*t = next
 	delete(d.launching, t.Step)
 	d.mu.Unlock()
-	seat := &taskSeat{drive: d, task: t, attempt: next.Attempt}
+	seat := &taskSeat{drive: d, task: t, step: next.Step, attempt: next.Attempt}
 	s.mu.Lock()
 	s.leases[next.tokenHash] = seat
 	s.mu.Unlock()
@@ -117,20 +120,22 @@ func (d *drive) start(ctx context.Context, seat *taskSeat, token string) (comput
 		return nil, err
 	}
 	env := append(s.hostVariables(), "SLIPWAY_LEASE="+token, "SLIPWAY_SERVER="+s.o.Server)
-	h, err := s.o.Compute.Start(ctx, compute.Spec{Name: seat.task.Step, Args: s.o.Step, Env: env, Dir: scratch,
-		Log: filepath.Join(log, seat.task.Step+".process.log")})
+	h, err := s.o.Compute.Start(ctx, compute.Spec{Name: seat.step, Args: s.o.Step, Env: env, Dir: scratch,
+		Log: filepath.Join(log, seat.step+".process.log")})
 	if err != nil {
 		return nil, err
 	}
-	if err := s.setHandle(ctx, d.run.ID, seat.task.Step, seat.attempt, h.ID()); err != nil {
-		slog.WarnContext(ctx, "a step's process is not written down; its lease alone shows its end", "step", seat.task.Step, "error", err)
+	if err := s.setHandle(context.WithoutCancel(ctx), d.run.ID, seat.step, seat.attempt, h.ID()); err != nil {
+		slog.WarnContext(ctx, "a step's process is not written down; its lease alone shows its end", "step", seat.step, "error", err)
 	}
 	return h, nil
 }
 
 // adopt finds the processes of the steps that an earlier server started.
-func (d *drive) adopt(ctx context.Context) error {
+func (d *drive) adopt(ctx context.Context) {
 	s := d.s
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	for i, t := range d.tasks {
 		if t.State != Running {
 			continue
@@ -143,12 +148,13 @@ func (d *drive) adopt(ctx context.Context) error {
 		}
 		cpu, memory := need(d.plan.steps[i])
 		s.machine.force(cpu, memory, s.o.CPU)
+		handle := t.handle
 		d.work.Go(func() {
 			defer s.machine.give(cpu, memory, s.o.CPU)
 			var h compute.Handle
-			if t.handle != "" {
+			if handle != "" {
 				var err error
-				if h, err = s.o.Compute.Adopt(ctx, t.handle); slipway.IsCode(err, slipway.NotFound) {
+				if h, err = s.o.Compute.Adopt(ctx, handle); slipway.IsCode(err, slipway.NotFound) {
 					d.lose(ctx, seat, "its process is gone")
 					return
 				}
@@ -156,7 +162,6 @@ func (d *drive) adopt(ctx context.Context) error {
 			d.watchSeat(ctx, seat, h)
 		})
 	}
-	return nil
 }
 
 // watchSeat returns when an attempt is over. h may be nil: then only the lease
@@ -177,6 +182,9 @@ func (d *drive) watchSeat(ctx context.Context, seat *taskSeat, h compute.Handle)
 	for {
 		select {
 		case why := <-ended:
+			if open, _ := d.seatState(seat); open {
+				_ = h.Kill(ctx, 0) // what it had started goes on without it
+			}
 			d.lose(ctx, seat, why)
 			return
 		case <-check.C:
@@ -223,7 +231,7 @@ func (d *drive) lose(ctx context.Context, seat *taskSeat, why string) {
 // the end is found again.
 func (d *drive) close(ctx context.Context, seat *taskSeat, c completion) {
 	if _, err := d.end(ctx, seat, c); err != nil && ctx.Err() == nil {
-		slog.ErrorContext(ctx, "the end of a step is not recorded", "run", d.run.ID, "step", seat.task.Step, "error", err)
+		slog.ErrorContext(ctx, "the end of a step is not recorded", "run", d.run.ID, "step", seat.step, "error", err)
 	}
 }
 
@@ -248,13 +256,14 @@ func (d *drive) end(ctx context.Context, seat *taskSeat, c completion) (bool, er
 		return false, nil
 	}
 	seat.settling = true
-	i := d.position(t.Step)
+	i := d.position(seat.step)
 	next := *t
 	d.outcome(&next, c, d.plan.steps[i].Retries)
+	links := d.stepLinks(i, next.Output)
 	d.mu.Unlock()
 
-	data := map[string]any{"kind": "step", "pipeline": d.run.ID, "step": t.Step, "attempt": t.Attempt, "status": string(next.State), "outputs": next.Output}
-	done := event(d.run.Project, d.run.Actor, "run.finished", next.Run, d.stepLinks(i, next.Output), data)
+	data := map[string]any{"kind": "step", "pipeline": d.run.ID, "step": next.Step, "attempt": next.Attempt, "status": string(next.State), "outputs": next.Output}
+	done := event(d.run.Project, d.run.Actor, "run.finished", next.Run, links, data)
 	status := trackedStatus(next.State)
 	if next.State == Waiting {
 		status = "FAILED"
@@ -264,7 +273,7 @@ func (d *drive) end(ctx context.Context, seat *taskSeat, c completion) (bool, er
 	if err := s.o.Tracker.Finish(ctx, d.run.Project, next.Run, status, s.now()); err != nil && ctx.Err() == nil {
 		slog.WarnContext(ctx, "the end of a step is not tracked", "run", next.Run, "error", err)
 	}
-	err := s.updateTask(ctx, d.run.ID, d.run.Project, seat.attempt, next, done)
+	err := s.updateTask(ctx, d.run.ID, d.run.Project, was{Running, seat.attempt}, next, done)
 	d.mu.Lock()
 	seat.settling = false
 	if err == nil {
@@ -281,8 +290,8 @@ func (d *drive) end(ctx context.Context, seat *taskSeat, c completion) (bool, er
 		}
 	}
 	s.mu.Unlock()
-	s.logs.end(d.run.ID, t.Step, seat.attempt, next.Log != "")
-	_ = os.RemoveAll(filepath.Join(s.o.Dir, "scratch", d.run.ID, scratchName(t.Step, seat.attempt)))
+	s.logs.end(d.run.ID, seat.step, seat.attempt, next.Log != "")
+	_ = os.RemoveAll(filepath.Join(s.o.Dir, "scratch", d.run.ID, scratchName(seat.step, seat.attempt)))
 	d.sayTask(next)
 	d.call()
 	return true, nil
@@ -308,7 +317,7 @@ func (d *drive) outcome(t *Task, c completion, retries int) {
 		t.State, t.Message = Failed, fmt.Sprintf("%s, %d times", c.Message, t.Lost+1)
 	case t.Tries < retries && !c.lasting:
 		t.Tries++
-		t.State, t.notBefore = Waiting, now.Add(backoff(t.Tries-1, time.Second))
+		t.State, t.notBefore = Waiting, now.Add(backoff(t.Tries-1, d.s.o.Retry))
 	default:
 		t.Tries++
 		t.State = Failed
@@ -320,68 +329,9 @@ func backoff(n int, first time.Duration) time.Duration {
 	return min(first<<min(n, 16), 5*time.Minute)
 }
 
+// position is the place of a step in the plan, and of its task.
 func (d *drive) position(step string) int {
-	for i, t := range d.tasks {
-		if t.Step == step {
-			return i
-		}
-	}
-	return -1
+	return slices.IndexFunc(d.plan.steps, func(st *project.Step) bool { return st.Name == step })
 }
 
 func scratchName(step string, attempt int) string { return step + "-" + strconv.Itoa(attempt) }
-
-// Cancel ends a run: what waits is not started, what runs is ended. It returns
-// when that is written down. A run that has ended stays as it is.
-func (s *Service) Cancel(ctx context.Context, project, id string) (Run, error) {
-	r, err := s.Run(ctx, project, id)
-	if err != nil {
-		return r, err
-	}
-	s.mu.Lock()
-	d := s.runs[r.ID]
-	s.mu.Unlock()
-	if d == nil {
-		return r, nil
-	}
-	d.mu.Lock()
-	d.cancelled, d.run.Error = true, cancelledText
-	mark := d.run
-	d.mu.Unlock()
-	if err := s.updateRun(ctx, mark, false); err != nil { // a later server goes on cancelling
-		return r, err
-	}
-	s.mu.Lock()
-	var seats []*taskSeat
-	for _, seat := range s.leases {
-		if seat.drive == d {
-			seats = append(seats, seat)
-		}
-	}
-	s.mu.Unlock()
-	for _, seat := range seats {
-		d.work.Go(func() { d.stop(context.WithoutCancel(ctx), seat) })
-	}
-	d.call()
-	select {
-	case <-d.done:
-	case <-ctx.Done():
-		return r, ctx.Err()
-	}
-	return s.Run(ctx, project, r.ID)
-}
-
-// stop kills an attempt's process and writes its end down.
-func (d *drive) stop(ctx context.Context, seat *taskSeat) {
-	h, err := d.s.handleOf(ctx, d.run.ID, seat.task.Step, seat.attempt)
-	if err == nil && h != nil {
-		// The step asks its child, waits for it and completes by itself; the rest
-		// of the time is for its own end.
-		_ = h.Kill(ctx, d.s.o.Grace+2*time.Second)
-	}
-	d.lose(ctx, seat, cancelledText)
-}
-
-// cancelledText is the error of a run that was cancelled, from the moment on
-// that this was asked for.
-const cancelledText = "it was cancelled"

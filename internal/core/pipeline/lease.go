@@ -84,7 +84,7 @@ func (s *Service) LeasePrincipal(ctx context.Context, token string) (slipway.Pri
 	if err != nil {
 		return slipway.Principal{}, slipway.Errorf(slipway.Unauthenticated, "the token is unknown")
 	}
-	return slipway.Principal{Name: "step/" + seat.task.Step, Role: slipway.Writer, Project: seat.drive.run.Project}, nil
+	return slipway.Principal{Name: "step/" + seat.step, Role: slipway.Writer, Project: seat.drive.run.Project}, nil
 }
 
 // assign says what the holder of a token has to do.
@@ -96,7 +96,7 @@ func (s *Service) assign(ctx context.Context, token string) (Assignment, error) 
 	d, pl := seat.drive, seat.drive.plan
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	i := d.position(seat.task.Step)
+	i := d.position(seat.step)
 	st := pl.steps[i]
 	scratch, err := s.path("scratch", d.run.ID, scratchName(st.Name, seat.attempt))
 	if err != nil {
@@ -211,7 +211,7 @@ func (s *Service) complete(ctx context.Context, token string, c completion) erro
 // checkOutput refuses a success that lacks declared outputs or their content.
 func (s *Service) checkOutput(ctx context.Context, seat *taskSeat, c completion) error {
 	d := seat.drive
-	i := d.position(seat.task.Step)
+	i := d.position(seat.step)
 	for _, o := range d.plan.steps[i].Out {
 		got, ok := c.Output[o.Name]
 		if !ok {

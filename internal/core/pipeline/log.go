@@ -100,13 +100,9 @@ func (s *Service) WriteLog(ctx context.Context, w io.Writer, project, run, step 
 	var offset int64
 	attempt := 0
 	for {
-		r, err := s.Run(ctx, project, run)
+		r, t, err := s.oneTask(ctx, project, run, step)
 		if err != nil {
 			return err
-		}
-		t := r.task(step)
-		if t == nil {
-			return slipway.Errorf(slipway.NotFound, "run %s has no step %q", r.ID[:8], step)
 		}
 		if t.Attempt != attempt {
 			attempt, offset = t.Attempt, 0

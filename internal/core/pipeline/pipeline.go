@@ -24,6 +24,7 @@ import (
 	"github.com/slipway-ml/slipway/internal/content"
 	"github.com/slipway-ml/slipway/internal/kit/query"
 	"github.com/slipway-ml/slipway/internal/kit/web"
+	"github.com/slipway-ml/slipway/internal/project"
 )
 
 // Data finds dataset versions.
@@ -98,6 +99,7 @@ type Options struct {
 	Clock  func() time.Time                 // machine time; nil is time.Now
 	Lease  time.Duration                    // how long a step goes on without a server; 0 is a minute
 	Grace  time.Duration                    // between asking a step to end and making it; 0 is 10 s
+	Retry  time.Duration                    // pause before a failed step is tried again, doubled each time; 0 is a second
 	CPU    float64                          // cores to give out; 0 is this machine's
 	Memory int64                            // bytes to give out; 0 is this machine's
 }
@@ -117,6 +119,7 @@ type Service struct {
 	runs   map[string]*drive    // the runs that go on here, by id
 	last   map[string]*drive    // the newest of them, by project
 	leases map[string]*taskSeat // by the digest of the token
+	parsed map[string]*project.Project
 
 	environments sync.Mutex // held while one is made
 	logs         logBook
@@ -142,13 +145,17 @@ func New(o Options) *Service {
 	if o.Grace == 0 {
 		o.Grace = 10 * time.Second
 	}
+	if o.Retry == 0 {
+		o.Retry = time.Second
+	}
 	if o.CPU == 0 {
 		o.CPU = float64(runtime.NumCPU())
 	}
 	if o.Memory == 0 {
 		o.Memory = machineMemory()
 	}
-	s := &Service{o: o, runs: map[string]*drive{}, last: map[string]*drive{}, leases: map[string]*taskSeat{}, started: make(chan struct{})}
+	s := &Service{o: o, runs: map[string]*drive{}, last: map[string]*drive{}, leases: map[string]*taskSeat{},
+		parsed: map[string]*project.Project{}, started: make(chan struct{})}
 	s.machine = machine{cpu: o.CPU, memory: o.Memory, freed: make(chan struct{})}
 	s.logs = logBook{dir: filepath.Join(o.Dir, "log"), grew: make(chan struct{})}
 	return s

@@ -79,7 +79,8 @@ func (pl *plan) links(to ...slipway.Ref) []slipway.Link {
 	return out
 }
 
-// stepLinks are those of one step: only what it reads, and what it wrote.
+// stepLinks are those of one step: only what it reads, and what it wrote. The
+// caller holds mu.
 func (d *drive) stepLinks(i int, output map[string]Output) []slipway.Link {
 	pl, st := d.plan, d.plan.steps[i]
 	out := []slipway.Link{{Relation: slipway.From, Ref: slipway.NewRef(slipway.KindRun, d.run.ID)}, {Relation: slipway.From, Ref: pl.revision.Ref()}}
@@ -121,13 +122,13 @@ func artifacts(r Run) []slipway.Ref {
 // Finished is what run.finished says of a pipeline's run.
 type Finished struct {
 	Status  State             `json:"status"`
-	Kind    string            `json:"kind"` // "pipeline"
+	Kind    string            `json:"kind"` // "pipeline", or "trial": its model is not to be registered
 	Trigger string            `json:"trigger"`
 	Reason  string            `json:"reason,omitempty"`
-	Outputs map[string]Output `json:"outputs"` // by step.output, reused ones too
-	// Model is the project's model.from output, when a step of this run made it
-	// and the whole run succeeded.
-	Model     *Output        `json:"model,omitempty"`
+	Outputs map[string]Output `json:"outputs"` // by step.output, those that stood too
+	// Model is the key in Outputs of the project's model.from, when a step of
+	// this run made it and the whole run succeeded.
+	Model     string         `json:"model,omitempty"`
 	ModelName string         `json:"model_name,omitempty"`
 	ModelRun  string         `json:"model_run,omitempty"` // of the step, in tracking
 	Window    slipway.Window `json:"window,omitzero"`     // event time of the rows that were read, where one was named
@@ -136,19 +137,26 @@ type Finished struct {
 }
 
 func finished(pl *plan, r Run) Finished {
-	out := Finished{Status: r.State, Kind: "pipeline", Trigger: r.Trigger, Reason: r.Reason, Outputs: map[string]Output{}, Window: pl.window(),
+	out := Finished{Status: r.State, Kind: runKind(r), Trigger: r.Trigger, Reason: r.Reason, Outputs: r.Outputs(), Window: pl.window(),
 		Revision: r.Revision, Error: r.Error}
-	for _, t := range r.Task {
-		for name, o := range t.Output {
-			out.Outputs[t.Step+"."+name] = o
-		}
-		if m := pl.project.Model; m != nil && m.From.Step == t.Step && t.State == Succeeded && r.State == Succeeded {
-			if o, ok := t.Output[m.From.Output]; ok {
-				out.Model, out.ModelName, out.ModelRun = &o, m.Name, t.Run
-			}
+	m := pl.project.Model
+	if m == nil || r.State != Succeeded {
+		return out
+	}
+	if t := r.task(m.From.Step); t != nil && t.State == Succeeded {
+		if _, ok := t.Output[m.From.Output]; ok {
+			out.Model, out.ModelName, out.ModelRun = m.From.String(), m.Name, t.Run
 		}
 	}
 	return out
+}
+
+// runKind tells a trial from a run whose model counts.
+func runKind(r Run) string {
+	if r.Request.Quiet {
+		return "trial"
+	}
+	return "pipeline"
 }
 
 // window is the event time of the rows that the run reads: the request's, else

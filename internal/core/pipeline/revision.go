@@ -65,7 +65,7 @@ const maxChanges = 50
 // Apply puts a file and a code snapshot in force. It fails with Invalid when
 // the file is wrong or names another project.
 func (s *Service) Apply(ctx context.Context, name, yaml string, code []content.Entry, src Source) (Applied, error) {
-	p, err := project.Parse(filepath.Join(name, project.FileName), []byte(yaml))
+	p, err := s.parse(name, yaml)
 	if err != nil {
 		return Applied{}, err
 	}
@@ -111,8 +111,34 @@ func (s *Service) Revision(ctx context.Context, name string, number int) (*proje
 	if err != nil {
 		return nil, Revision{}, err
 	}
-	p, err := project.Parse(filepath.Join(name, project.FileName), []byte(rev.YAML))
+	p, err := s.parse(name, rev.YAML)
 	return p, rev, err
+}
+
+// keepParsed is how many parsed files are remembered: a large one takes longer
+// to read than everything else that a run without work does.
+const keepParsed = 32
+
+// parse reads a file, or remembers it. Nobody changes the result.
+func (s *Service) parse(name, yaml string) (*project.Project, error) {
+	key := name + "\x00" + yaml
+	s.mu.Lock()
+	p := s.parsed[key]
+	s.mu.Unlock()
+	if p != nil {
+		return p, nil
+	}
+	p, err := project.Parse(filepath.Join(name, project.FileName), []byte(yaml))
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.parsed) >= keepParsed {
+		clear(s.parsed)
+	}
+	s.parsed[key] = p
+	return p, nil
 }
 
 // Project is the project as it is in force. It fails with NotFound when nothing
@@ -128,7 +154,7 @@ func (s *Service) changes(ctx context.Context, last Revision, p *project.Project
 		return nil, nil
 	}
 	var out []Change
-	old, err := project.Parse(filepath.Join(p.Name, project.FileName), []byte(last.YAML))
+	old, err := s.parse(p.Name, last.YAML)
 	if err == nil { // an older program may have accepted what this one does not
 		before, err := flatten(old)
 		if err != nil {
@@ -192,7 +218,8 @@ func flatten(p *project.Project) (map[string]string, error) {
 }
 
 func mapChanges(from, to map[string]string) []Change {
-	names := maps.Clone(from)
+	names := make(map[string]string, len(from)+len(to))
+	maps.Copy(names, from)
 	maps.Copy(names, to)
 	var out []Change
 	for _, k := range slices.Sorted(maps.Keys(names)) {

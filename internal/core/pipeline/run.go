@@ -22,6 +22,7 @@ type Request struct {
 	DryRun   bool                      `json:"dry_run,omitempty" doc:"only say what would run and why"`
 	Trigger  string                    `json:"trigger,omitempty" doc:"what asks: by hand, schedule, drift, metric, data, commit"`
 	Reason   string                    `json:"reason,omitempty" doc:"one sentence for people"`
+	Quiet    bool                      `json:"quiet,omitempty" doc:"a trial: its model is not to be registered"`
 }
 
 // State says how far a run or a task is.
@@ -89,11 +90,18 @@ type Task struct {
 }
 
 // Output is what a step wrote.
-type Output struct {
-	Path   string         `json:"path"` // in the project
-	Digest slipway.Digest `json:"digest"`
-	Size   int64          `json:"size"`           // bytes
-	Tree   bool           `json:"tree,omitempty"` // a folder: the digest is of a content.Tree
+type Output = slipway.Artifact
+
+// Outputs is everything that the steps of a run wrote, by step.output, with
+// the results that stood.
+func (r Run) Outputs() map[string]Output {
+	out := map[string]Output{}
+	for _, t := range r.Task {
+		for name, o := range t.Output {
+			out[t.Step+"."+name] = o
+		}
+	}
+	return out
 }
 
 // priorTask is an earlier success of a step.

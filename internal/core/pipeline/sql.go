@@ -18,7 +18,7 @@ var Migration = db.Migration{Name: "pipeline", Statements: []string{
 		commit_id TEXT NOT NULL, branch TEXT NOT NULL, dirty BIGINT NOT NULL, actor TEXT NOT NULL, at BIGINT NOT NULL,
 		PRIMARY KEY (project, number)) WITHOUT ROWID`,
 	`CREATE TABLE pipeline_run (
-		id TEXT PRIMARY KEY, project TEXT NOT NULL, revision BIGINT NOT NULL, state TEXT NOT NULL, nothing BIGINT NOT NULL,
+		id TEXT PRIMARY KEY, project TEXT NOT NULL, revision BIGINT NOT NULL, state TEXT NOT NULL, idle BIGINT NOT NULL,
 		trigger_by TEXT NOT NULL, reason TEXT NOT NULL, actor TEXT NOT NULL, request TEXT NOT NULL, data TEXT NOT NULL,
 		environment TEXT NOT NULL, error TEXT NOT NULL, created BIGINT NOT NULL, started BIGINT NOT NULL, ended BIGINT NOT NULL)`,
 	`CREATE INDEX pipeline_run_newest ON pipeline_run (project, created)`,

@@ -8,7 +8,7 @@ import (
 	"github.com/slipway-ml/slipway/internal/kit/db"
 )
 
-const runColumns = `id, project, revision, state, nothing, trigger_by, reason, actor, request, data, environment, error, created, started, ended`
+const runColumns = `id, project, revision, state, idle, trigger_by, reason, actor, request, data, environment, error, created, started, ended`
 
 func scanRun(r db.Scanner) (v Run, err error) {
 	err = r.Scan(&v.ID, &v.Project, &v.Revision, &v.State, &v.Nothing, &v.Trigger, &v.Reason, &v.Actor, db.JSON(&v.Request), db.JSON(&v.Data),
@@ -39,11 +39,11 @@ func (s *Service) insertRun(ctx context.Context, v Run) error {
 // about each step. Of such runs a project keeps the newest.
 func (s *Service) recordNothing(ctx context.Context, v Run) error {
 	return s.o.DB.Write(ctx, func(tx *db.Tx) error {
-		const old = `SELECT id FROM pipeline_run WHERE project = ? AND nothing <> 0`
+		const old = `SELECT id FROM pipeline_run WHERE project = ? AND idle <> 0`
 		if _, err := tx.Exec(`DELETE FROM task WHERE run IN (`+old+`)`, v.Project); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(`DELETE FROM pipeline_run WHERE project = ? AND nothing <> 0`, v.Project); err != nil {
+		if _, err := tx.Exec(`DELETE FROM pipeline_run WHERE project = ? AND idle <> 0`, v.Project); err != nil {
 			return err
 		}
 		return writeRun(tx, v, true)
@@ -83,7 +83,7 @@ func (s *Service) updateRun(ctx context.Context, v Run, tasks bool, events ...sl
 }
 
 func writeRun(tx *db.Tx, v Run, tasks bool) error {
-	_, err := tx.Exec(`UPDATE pipeline_run SET state = ?, nothing = ?, data = ?, environment = ?, error = ?, started = ?, ended = ? WHERE id = ?`,
+	_, err := tx.Exec(`UPDATE pipeline_run SET state = ?, idle = ?, data = ?, environment = ?, error = ?, started = ?, ended = ? WHERE id = ?`,
 		v.State, v.Nothing, db.JSON(v.Data), db.JSON(v.Environment), v.Error, v.Started, v.Ended, v.ID)
 	if err != nil || !tasks {
 		return err
@@ -91,20 +91,26 @@ func writeRun(tx *db.Tx, v Run, tasks bool) error {
 	return insertTasks(tx, v)
 }
 
-// updateTask writes a task. It fails with Conflict when the row's attempt is
-// not was: somebody else has taken the step over.
-func (s *Service) updateTask(ctx context.Context, run, project string, was int, t Task, events ...slipway.Event) error {
+// was is how a task stood when it was looked at.
+type was struct {
+	state   State
+	attempt int
+}
+
+// updateTask writes a task. It fails with Conflict when the row is not as it
+// was: somebody else has taken the step over.
+func (s *Service) updateTask(ctx context.Context, run, project string, old was, t Task, events ...slipway.Event) error {
 	return s.o.DB.Write(ctx, func(tx *db.Tx) error {
 		n, err := tx.Exec(`UPDATE task SET state = ?, why = ?, cache_key = ?, material = ?, tracked = ?, attempt = ?, tries = ?, lost = ?, started = ?,
 			ended = ?, exit_code = ?, message = ?, output = ?, log = ?, token = ?, lease_until = ?, not_before = ?, handle = ?, finished = ?
-			WHERE run = ? AND step = ? AND attempt = ?`,
+			WHERE run = ? AND step = ? AND attempt = ? AND state = ?`,
 			t.State, db.JSON(t.Why), t.Key, db.JSON(t.Material), t.Run, t.Attempt, t.Tries, t.Lost, t.Started,
-			t.Ended, t.Exit, t.Message, db.JSON(t.Output), t.Log, t.tokenHash, t.leaseUntil, t.notBefore, t.handle, t.finished, run, t.Step, was)
+			t.Ended, t.Exit, t.Message, db.JSON(t.Output), t.Log, t.tokenHash, t.leaseUntil, t.notBefore, t.handle, t.finished, run, t.Step, old.attempt, old.state)
 		if err != nil {
 			return err
 		}
 		if n == 0 {
-			return slipway.Errorf(slipway.Conflict, "attempt %d of step %s is not the newest", was, t.Step)
+			return slipway.Errorf(slipway.Conflict, "attempt %d of step %s is over", old.attempt, t.Step)
 		}
 		if t.State == Succeeded {
 			_, err := tx.Exec(`INSERT INTO step_result (project, step, cache_key, run, tracked, material, output, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
@@ -241,4 +247,25 @@ func (s *Service) handle(ctx context.Context, run, step string, attempt int) (id
 		return tx.QueryRow(`SELECT handle FROM task WHERE run = ? AND step = ? AND attempt = ?`, run, step, attempt).Scan(&id)
 	})
 	return id, err
+}
+
+// oneTask reads a run and one of its tasks, which is quick also where the run
+// has a thousand. It fails with NotFound.
+func (s *Service) oneTask(ctx context.Context, project, run, step string) (v Run, t Task, err error) {
+	err = s.o.DB.Read(ctx, func(tx *db.Tx) error {
+		found, err := db.All(tx, scanRun, `SELECT `+runColumns+` FROM pipeline_run WHERE project = ? AND id >= ? AND id < ? LIMIT 2`, project, run, run+"~")
+		if err != nil {
+			return err
+		}
+		if len(found) != 1 {
+			return slipway.Errorf(slipway.NotFound, "the pipeline of %s has no run %s", project, run)
+		}
+		v = found[0]
+		t, err = db.One(tx, scanTask, `SELECT `+taskColumns+` FROM task WHERE run = ? AND step = ?`, v.ID, step)
+		if slipway.IsCode(err, slipway.NotFound) {
+			return slipway.Errorf(slipway.NotFound, "run %s has no step %q", v.ID[:8], step)
+		}
+		return err
+	})
+	return v, t, err
 }

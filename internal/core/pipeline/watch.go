@@ -1,9 +1,11 @@
 package pipeline
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"slices"
+	"strings"
 
 	"github.com/slipway-ml/slipway"
 	"github.com/slipway-ml/slipway/internal/kit/web"
@@ -136,4 +138,34 @@ func (s *Service) DryRun(ctx context.Context, project string, r Request, say fun
 	}
 	run.Nothing = !slices.ContainsFunc(run.Task, func(t Task) bool { return t.State != Reused })
 	return run, nil
+}
+
+// maxLines is how many lines of a step's output watchers are told; the rest is
+// in its log.
+const maxLines = 5000
+
+// sayLines tells the lines of a fresh piece of a step's log. A line that a piece
+// cuts is told when its end comes.
+func (d *drive) sayLines(step string, piece []byte) {
+	d.mu.Lock()
+	if d.partial == nil {
+		d.partial, d.lines = map[string][]byte{}, map[string]int{}
+	}
+	text := append(d.partial[step], piece...)
+	end := bytes.LastIndexByte(text, '\n') + 1
+	d.partial[step] = append([]byte(nil), text[end:]...)
+	var lines []string
+	for line := range bytes.Lines(text[:end]) {
+		if d.lines[step]++; d.lines[step] > maxLines {
+			break
+		}
+		lines = append(lines, strings.ToValidUTF8(strings.TrimRight(string(line), "\r\n"), "\uFFFD"))
+		if d.lines[step] == maxLines {
+			lines = append(lines, "… `slipway logs` has the rest")
+		}
+	}
+	d.mu.Unlock()
+	for _, line := range lines {
+		d.say(web.Progress{Topic: step, Stream: "stdout", Message: line})
+	}
 }

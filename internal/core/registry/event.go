@@ -29,9 +29,9 @@ func (s *Service) Handle(ctx context.Context, e slipway.Event) error {
 type finishedRun struct {
 	Status  string                      `json:"status"`
 	Kind    string                      `json:"kind"`
-	Outputs map[string]slipway.Artifact `json:"outputs"` // by step.output
-	Model   string                      `json:"model"`   // the output that is the project's model
-	Window  slipway.Window              `json:"window"`  // event time that the run was limited to
+	Outputs map[string]slipway.Artifact `json:"outputs"` // by step.output, those of earlier runs that still stand too
+	Model   string                      `json:"model"`   // the key in Outputs of the project's model, when a step of this very run made it
+	Window  slipway.Window              `json:"window"`  // event time of the rows that were read, where one was named
 }
 
 func (s *Service) finished(ctx context.Context, e slipway.Event) error {
@@ -39,7 +39,7 @@ func (s *Service) finished(ctx context.Context, e slipway.Event) error {
 	if err := json.Unmarshal(e.Data, &run); err != nil {
 		return fmt.Errorf("run.finished: %w", err)
 	}
-	if run.Kind != "pipeline" || run.Status != "succeeded" && run.Status != "FINISHED" {
+	if run.Kind != "pipeline" || run.Status != "succeeded" {
 		return nil
 	}
 	p, err := s.o.Applied.Project(ctx, e.Project)
@@ -52,12 +52,8 @@ func (s *Service) finished(ctx context.Context, e slipway.Event) error {
 	if p.Model == nil {
 		return nil
 	}
-	key := run.Model
+	key := p.Model.From.String()
 	out, ok := run.Outputs[key]
-	if !ok {
-		key = p.Model.From.String()
-		out, ok = run.Outputs[key]
-	}
 	if !ok {
 		return nil // the run was asked for other steps only
 	}
@@ -68,7 +64,7 @@ func (s *Service) finished(ctx context.Context, e slipway.Event) error {
 		return err
 	}
 	v.Training = training(p, key, run.Outputs)
-	known, err := s.known(ctx, v)
+	known, err := s.known(ctx, v, run.Model != "")
 	if err != nil || known {
 		return err
 	}

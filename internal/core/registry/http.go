@@ -68,7 +68,9 @@ var (
 func (s *Service) Routes(a *web.API) {
 	OpModels.Serve(a, func(ctx context.Context, in InProject) ([]Model, error) { return s.List(ctx, in.Project) })
 	OpModel.Serve(a, func(ctx context.Context, in NamedModel) (Model, error) { return s.Model(ctx, in.Project, in.Model) })
-	OpVersion.Serve(a, func(ctx context.Context, in NamedModel) (slipway.ModelVersion, error) { return s.Find(ctx, in.Project, in.Model) })
+	OpVersion.Serve(a, func(ctx context.Context, in NamedModel) (slipway.ModelVersion, error) {
+		return s.Find(ctx, in.Project, in.Model)
+	})
 	OpRegisterRun.Serve(a, s.registerRun)
 	OpSetAlias.Serve(a, func(ctx context.Context, in PointAlias) (Alias, error) {
 		return s.SetAlias(ctx, in.Project, in.Model, in.Alias, in.Body.Version)

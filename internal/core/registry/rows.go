@@ -2,6 +2,8 @@ package registry
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/slipway-ml/slipway"
@@ -20,18 +22,39 @@ const trainSplit = "train"
 // made version v wrote them: one of its outputs, or a window of the dataset
 // version that it read. columns chooses; nil is all, and one that is not there
 // is left out. It fails with NotFound when the run did not write the output,
-// and with Unavailable when datasets cannot be read here.
+// and with Invalid when datasets cannot be read here.
 func (s *Service) Input(ctx context.Context, v slipway.ModelVersion, in project.Input, columns []string) (*slipway.Frame, error) {
 	if in.Dataset != "" {
 		return s.datasetRows(ctx, v, in, columns)
 	}
 	key := project.OutputRef{Step: in.Step, Output: in.Output}.String()
 	out, ok := v.Output[key]
+	if !ok && v.Source == slipway.FromClient {
+		var err error
+		if out, ok, err = s.lent(ctx, v, key); err != nil {
+			return nil, err
+		}
+	}
 	if !ok {
 		return nil, slipway.Errorf(slipway.NotFound, "%s comes with no %s", v.ID(), key).
 			WithHint("the run that made it must write that output; `slipway run` makes a version that has it")
 	}
 	return s.read(ctx, v.Project, out, columns, in.Split)
+}
+
+// lent finds an output for a version that no run made: the newest one that a
+// run of the pipeline wrote for the same model.
+func (s *Service) lent(ctx context.Context, v slipway.ModelVersion, key string) (slipway.Artifact, bool, error) {
+	m, err := s.Model(ctx, v.Project, v.Name)
+	if err != nil {
+		return slipway.Artifact{}, false, err
+	}
+	for _, other := range m.Version {
+		if out, ok := other.Output[key]; ok {
+			return out, true, nil
+		}
+	}
+	return slipway.Artifact{}, false, nil
 }
 
 // Training reads the rows that a version was trained on, as far as the run
@@ -46,9 +69,48 @@ func (s *Service) Training(ctx context.Context, v slipway.ModelVersion, columns 
 	return s.read(ctx, v.Project, out, columns, "")
 }
 
+// Reference is what a version learned from, as drift is measured against it.
+type Reference struct {
+	Signature slipway.Signature
+	Rows      *slipway.Frame // the inputs and the time column; nil when the rows are not known
+	Time      string         // the column of event time; "" when there is none
+}
+
+// Reference reads the inputs and the time of the rows that a version, name@vN,
+// was trained on. It fails with NotFound when there is no such version.
+func (s *Service) Reference(ctx context.Context, name, version string) (Reference, error) {
+	v, err := s.Find(ctx, name, version)
+	if err != nil {
+		return Reference{}, err
+	}
+	out := Reference{Signature: v.Signature}
+	columns := v.Signature.Input.Names()
+	p, err := s.o.Applied.Project(ctx, name)
+	if err == nil {
+		for _, d := range slices.Sorted(maps.Keys(p.Data)) {
+			columns = append(columns, p.Data[d].Time.Expression)
+		}
+	}
+	rows, err := s.Training(ctx, v, columns)
+	if slipway.IsCode(err, slipway.NotFound) {
+		return out, nil
+	}
+	if err != nil {
+		return out, err
+	}
+	for i := len(v.Signature.Input); i < len(columns) && out.Time == ""; i++ {
+		if c := rows.Column(columns[i]); c != nil && c.Text == nil {
+			out.Time = c.Name
+		}
+	}
+	out.Rows = rows.Select(append(v.Signature.Input.Names(), out.Time))
+	return out, nil
+}
+
 func (s *Service) datasetRows(ctx context.Context, v slipway.ModelVersion, in project.Input, columns []string) (*slipway.Frame, error) {
 	if s.o.Data == nil {
-		return nil, slipway.Errorf(slipway.Unavailable, "rows of dataset %s cannot be read here", in.Dataset)
+		return nil, slipway.Errorf(slipway.Invalid, "rows of dataset %s cannot be read here", in.Dataset).
+			WithHint("name an output of a step instead")
 	}
 	n := 0 // the newest, for a version that came from no run
 	for _, ref := range v.Dataset {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/slipway-ml/slipway"
@@ -58,18 +59,14 @@ func (s *Service) reference(ctx context.Context, p *project.Project, v *slipway.
 	rows, err := s.Training(ctx, *v, nil)
 	if err == nil {
 		v.Rows = rows.Rows
-		return rows, nil
 	}
 	if slipway.IsCode(err, slipway.NotFound) && p.Gates != nil {
 		rows, err = s.Input(ctx, *v, p.Gates.Data, nil)
 	}
-	if err != nil && !slipway.IsCode(err, slipway.NotFound) && !slipway.IsCode(err, slipway.Invalid) && s.o.Data != nil {
-		return nil, err
-	}
-	if err != nil {
+	if slipway.IsCode(err, slipway.NotFound) || slipway.IsCode(err, slipway.Invalid) {
 		return nil, nil
 	}
-	return rows, nil
+	return rows, err
 }
 
 // merged is the signature that rows suggest for a model file: the file's own
@@ -137,10 +134,11 @@ func special(p *project.Project) map[string]bool {
 	return out
 }
 
-// classes are the labels of a text target, in order; a file's own come first.
+// classes are the labels of a text target, in order, where the file knows none
+// of its own: a tree model of several classes knows only their numbers.
 func classes(file slipway.Signature, p *project.Project, rows *slipway.Frame) []string {
 	target := rows.Column(p.Model.Target)
-	if len(file.Classes) > 0 || target == nil || target.Text == nil || p.Model.Task == string(slipway.Regression) {
+	if target == nil || target.Text == nil || p.Model.Task == string(slipway.Regression) || !counted(file.Classes) {
 		return nil
 	}
 	seen := map[string]bool{}
@@ -151,8 +149,21 @@ func classes(file slipway.Signature, p *project.Project, rows *slipway.Frame) []
 			out = append(out, label)
 		}
 	}
+	if n := len(file.Classes); n > 0 && n != len(out) {
+		return nil
+	}
 	slices.Sort(out)
 	return out
+}
+
+// counted reports whether classes are 0, 1, 2 and so on, or none.
+func counted(classes []string) bool {
+	for i, c := range classes {
+		if c != strconv.Itoa(i) {
+			return false
+		}
+	}
+	return true
 }
 
 func missing(s *slipway.Series) bool {

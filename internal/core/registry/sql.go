@@ -73,14 +73,23 @@ func scanVersion(r db.Scanner) (v slipway.ModelVersion, err error) {
 	return v, err
 }
 
-// known reports whether the newest version of the model has the same files:
-// then a run has made nothing new.
-func (s *Service) known(ctx context.Context, v slipway.ModelVersion) (bool, error) {
-	newest, err := s.Version(ctx, v.Project, v.Name, 0)
-	if slipway.IsCode(err, slipway.NotFound) {
-		return false, nil
+// known reports whether a run has brought nothing new: the newest version has
+// these files or, for a run that only used a model again which an earlier one
+// made, any version does. (An earlier run may have made the model and failed
+// afterwards; then it is new.)
+func (s *Service) known(ctx context.Context, v slipway.ModelVersion, made bool) (bool, error) {
+	if made {
+		newest, err := s.Version(ctx, v.Project, v.Name, 0)
+		if slipway.IsCode(err, slipway.NotFound) {
+			return false, nil
+		}
+		return err == nil && newest.Content == v.Content, err
 	}
-	return err == nil && newest.Content == v.Content, err
+	var n int
+	err := s.o.DB.Read(ctx, func(tx *db.Tx) error {
+		return tx.QueryRow(`SELECT COUNT(*) FROM model_version WHERE project = ? AND name = ? AND content = ?`, v.Project, v.Name, v.Content).Scan(&n)
+	})
+	return n > 0, err
 }
 
 // insert gives v the next number and records it. A version whose files are the

@@ -26,6 +26,7 @@ func NewAPI(version string) *API {
 	mux := http.NewServeMux()
 	cfg := huma.DefaultConfig("Slipway", version)
 	cfg.OpenAPIPath, cfg.DocsPath, cfg.SchemasPath = "/api/v1/openapi", "", ""
+	cfg.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	cfg.CreateHooks = nil // no "$schema" in replies: they hold what the operation says and nothing else
 	return &API{Mux: mux, huma: humago.New(mux, cfg)}
 }

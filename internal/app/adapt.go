@@ -1,0 +1,189 @@
+package app
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/slipway-ml/slipway"
+	"github.com/slipway-ml/slipway/internal/compat/inference"
+	"github.com/slipway-ml/slipway/internal/content"
+	"github.com/slipway-ml/slipway/internal/core/dataset"
+	"github.com/slipway-ml/slipway/internal/core/delivery"
+	"github.com/slipway-ml/slipway/internal/core/gate"
+	"github.com/slipway-ml/slipway/internal/core/pipeline"
+	"github.com/slipway-ml/slipway/internal/core/registry"
+	"github.com/slipway-ml/slipway/internal/core/retrain"
+	"github.com/slipway-ml/slipway/internal/core/serving"
+	"github.com/slipway-ml/slipway/internal/core/tracking"
+	"github.com/slipway-ml/slipway/internal/kit/query"
+)
+
+// What one capability asks of another, answered by that other. The adapters
+// stand here because capabilities do not know each other; each only turns one's
+// words into the other's.
+
+// tracker gives the pipeline's runs to tracking.
+type tracker struct{ *tracking.Service }
+
+func (t tracker) Start(ctx context.Context, r pipeline.TrackedRun) error {
+	kind := tracking.KindStep
+	if r.Parent == "" {
+		kind = tracking.KindPipeline
+	}
+	_, err := t.StartRun(ctx, tracking.Start{ID: r.ID, Project: r.Project, Experiment: r.Experiment, Name: r.Name, Kind: kind,
+		Parent: r.Parent, Tags: r.Tags, Params: r.Params, Begin: r.Start})
+	return err
+}
+
+func (t tracker) Finish(ctx context.Context, _, id, status string, end time.Time) error {
+	return t.FinishRun(ctx, id, tracking.Status(status), end)
+}
+
+func (t tracker) Metrics(ctx context.Context, _, id string) (map[string]float64, error) {
+	return t.Service.Metrics(ctx, id)
+}
+
+// data finds dataset versions for the pipeline.
+type data struct{ *dataset.Service }
+
+func (d data) Resolve(ctx context.Context, project, name string, n int) (pipeline.DatasetVersion, error) {
+	v, err := d.Service.Resolve(ctx, project, name, n)
+	return pipeline.DatasetVersion{Name: v.Name, Version: v.Number, Tree: v.Tree, Format: v.Spec.Format, CSV: v.Spec.CSV, Schema: v.Schema}, err
+}
+
+// champions tells the gate what is in production.
+type champions struct{ delivery **delivery.Service }
+
+func (c champions) Champion(ctx context.Context, project, model, environment string) (slipway.Ref, bool, error) {
+	return (*c.delivery).Champion(ctx, project, model, environment)
+}
+
+func (c champions) InUse(ctx context.Context, project string, version slipway.Ref) (string, error) {
+	return (*c.delivery).InUse(ctx, project, version)
+}
+
+// candidate lets the gate measure a version behind the handler of production.
+type candidate struct {
+	loader serving.Loader
+	dir    string
+}
+
+func (c candidate) Serve(ctx context.Context, v slipway.ModelVersion) (http.Handler, string, func() error, error) {
+	dir, err := os.MkdirTemp(c.dir, "candidate-")
+	if err != nil {
+		return nil, "", nil, err
+	}
+	s, err := serving.New(ctx, serving.Options{Dir: dir, Loader: c.loader, Gateway: "gate"})
+	if err != nil {
+		return nil, "", nil, err
+	}
+	closeAll := func() error {
+		err := s.Close()
+		_ = os.RemoveAll(dir)
+		return err
+	}
+	err = s.Publish(ctx, slipway.Manifest{Number: 1, Time: time.Now().UTC(), Endpoint: []slipway.Endpoint{{Project: v.Project, Name: v.Name,
+		Variant: []slipway.Variant{{Release: "candidate", Role: slipway.Champion, Model: v.ID(), Content: v.Content, Signature: v.Signature, Range: v.Range}}}}})
+	if err != nil {
+		_ = closeAll()
+		return nil, "", nil, err
+	}
+	h := inference.Handler(s, version)
+	p := slipway.Principal{Name: "gate", Role: slipway.Operator}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.ServeHTTP(w, r.WithContext(slipway.WithPrincipal(r.Context(), p)))
+	}), "/v2/models/" + v.Name + "/infer", closeAll, nil
+}
+
+// models tells delivery and serving of registered versions.
+type models struct{ *registry.Service }
+
+func (m models) Model(ctx context.Context, project, name string, n int) (delivery.Model, error) {
+	v, err := m.Service.Version(ctx, project, name, n)
+	return delivery.Model{Content: v.Content, Signature: v.Signature, Range: v.Range}, err
+}
+
+func (m models) Version(ctx context.Context, project, model string) (slipway.Digest, slipway.Signature, error) {
+	v, err := m.Find(ctx, project, model)
+	return v.Content, v.Signature, err
+}
+
+// certificates tells delivery what the gates said, and replays golden rows.
+type certificates struct{ gate *gate.Service }
+
+func (c certificates) Certificate(ctx context.Context, project, model string) (delivery.Certificate, error) {
+	st, err := c.gate.Standing(ctx, project, slipway.NewRef(slipway.KindModel, model))
+	out := delivery.Certificate{Digest: st.Certificate, Verdict: string(st.Verdict)}
+	if st.Waiver != nil {
+		out.Waived = st.Waiver.Actor
+	}
+	return out, err
+}
+
+func (c certificates) Reproduce(ctx context.Context, project, model string, digest slipway.Digest) error {
+	return c.gate.Reproduce(ctx, project, model, digest)
+}
+
+// runner runs pipelines for retraining.
+type runner struct{ *pipeline.Service }
+
+func (r runner) Run(ctx context.Context, name string, in retrain.Run) (retrain.Outcome, error) {
+	run, err := r.Do(ctx, name, pipeline.Request{Steps: in.Steps, Params: in.Params, Window: in.Window, Data: in.Data,
+		Trigger: in.Trigger, Reason: in.Reason, Quiet: in.Quiet}, nil)
+	if err != nil {
+		return retrain.Outcome{ID: run.ID}, err
+	}
+	p, err := r.Project(ctx, name)
+	if err != nil {
+		return retrain.Outcome{ID: run.ID}, err
+	}
+	out := retrain.Outcome{ID: run.ID, Output: run.Outputs()}
+	if p.Model != nil {
+		if a, ok := out.Output[p.Model.From.String()]; ok {
+			out.Model = &a
+		}
+	}
+	return out, nil
+}
+
+// scorer scores rows for a backtest.
+type scorer struct {
+	applied *pipeline.Service
+	content *content.Store
+	loader  registry.Loader
+	rows    *query.Engine
+}
+
+func (s scorer) Score(ctx context.Context, name string, model, data slipway.Artifact) (retrain.Scored, error) {
+	p, err := s.applied.Project(ctx, name)
+	if err != nil {
+		return retrain.Scored{}, err
+	}
+	tree := model.Digest
+	if !model.Tree {
+		one, err := content.NewTree([]content.Entry{{Path: filepath.Base(model.Path), Digest: model.Digest, Size: model.Size}})
+		if err != nil {
+			return retrain.Scored{}, err
+		}
+		if tree, err = s.content.PutTree(ctx, one); err != nil {
+			return retrain.Scored{}, err
+		}
+	}
+	m, err := s.loader.Load(ctx, name, tree, nil)
+	if err != nil {
+		return retrain.Scored{}, err
+	}
+	defer m.Close()
+	file, err := s.content.File(ctx, data.Digest)
+	if err != nil {
+		return retrain.Scored{}, err
+	}
+	frame, err := s.rows.Read(ctx, []string{file}, "", nil, p.Timezone)
+	if err != nil {
+		return retrain.Scored{}, err
+	}
+	return retrain.Predict(ctx, m, frame, p)
+}

@@ -1,0 +1,257 @@
+// Package inference speaks the protocols that callers of models already know
+// and hands their rows to package serving: the Open Inference Protocol v2 over
+// REST (kserve/open-inference-protocol, inference_rest.md), and the /invocations
+// of MLflow and SageMaker.
+package inference
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/slipway-ml/slipway"
+	"github.com/slipway-ml/slipway/internal/core/serving"
+)
+
+// MaxBody is the largest request body, in bytes; a longer one is refused with
+// status 413.
+const MaxBody = 64 << 20
+
+// Handler answers on an address of its own. Reading needs the role reader,
+// predicting the role writer, in the endpoint's project. version is Slipway's.
+func Handler(s *serving.Service, version string) http.Handler {
+	h := &handler{s: s, version: version, metrics: s.Metrics()}
+	return h
+}
+
+type handler struct {
+	s       *serving.Service
+	version string
+	metrics http.Handler
+}
+
+// tooLarge is the one failure whose status the table of codes does not have.
+var tooLarge = slipway.Errorf(slipway.Invalid, "the body is larger than %d MB", MaxBody>>20).WithHint("send the rows in several requests, or use `slipway predict --data`")
+
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if id := r.Header.Get("X-Request-Id"); id != "" {
+		w.Header().Set("X-Request-Id", id)
+	}
+	if err := h.route(w, r); err != nil {
+		fail(w, r, err)
+	}
+}
+
+// fail writes an error as the protocol has it: one text.
+func fail(w http.ResponseWriter, r *http.Request, err error) {
+	e := slipway.AsError(err)
+	status := e.Code.HTTPStatus()
+	var own *slipway.Error
+	switch {
+	case err == tooLarge:
+		status = http.StatusRequestEntityTooLarge
+		w.Header().Set("Connection", "close")
+	case errors.Is(err, errMethod):
+		status = http.StatusMethodNotAllowed
+	case errors.Is(err, errMedia):
+		status = http.StatusUnsupportedMediaType
+	case e.Code == slipway.Internal && !errors.As(err, &own):
+		slog.ErrorContext(r.Context(), "request failed", "path", r.URL.Path, "error", err)
+	}
+	text := e.Message
+	if e.Hint != "" {
+		text += ": " + e.Hint
+	}
+	writeJSON(w, status, map[string]string{"error": text})
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // the caller may be gone
+}
+
+var (
+	errMethod = slipway.Errorf(slipway.Invalid, "this address takes another method")
+	errMedia  = slipway.Errorf(slipway.Invalid, "the content type is not understood").WithHint("send application/json or text/csv, in UTF-8")
+)
+
+// route finds the operation of a path. It is written out, since it stands
+// before every prediction.
+func (h *handler) route(w http.ResponseWriter, r *http.Request) error {
+	path := r.URL.Path
+	rest, isModel := strings.CutPrefix(path, "/v2/models/")
+	if isModel {
+		return h.model(w, r, rest)
+	}
+	switch path {
+	case "/invocations":
+		if r.Method != http.MethodPost {
+			return errMethod
+		}
+		return h.invocations(w, r)
+	case "/v2/repository/index":
+		if r.Method != http.MethodPost {
+			return errMethod
+		}
+	default:
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			return errMethod
+		}
+	}
+	switch path {
+	case "/v2", "/v2/", "/":
+		writeJSON(w, http.StatusOK, map[string]any{"name": "slipway", "version": h.version, "extensions": []string{"explain"}})
+	case "/v2/health/live", "/health", "/ping":
+		if path == "/ping" && h.s.Ready() != nil {
+			return h.s.Ready()
+		}
+		writeJSON(w, http.StatusOK, map[string]bool{"live": true})
+	case "/v2/health/ready":
+		if err := h.s.Ready(); err != nil {
+			return err
+		}
+		writeJSON(w, http.StatusOK, map[string]bool{"ready": true})
+	case "/version":
+		_, err := io.WriteString(w, h.version)
+		return err
+	case "/v2/repository/index":
+		return h.index(w, r)
+	case "/metrics":
+		if err := slipway.Allow(r.Context(), slipway.Reader, ""); err != nil {
+			return err
+		}
+		h.metrics.ServeHTTP(w, r)
+	default:
+		return slipway.Errorf(slipway.NotFound, "there is nothing at %s", path).WithHint("predictions are at POST /v2/models/NAME/infer")
+	}
+	return nil
+}
+
+// model answers below /v2/models/.
+func (h *handler) model(w http.ResponseWriter, r *http.Request, rest string) error {
+	if strings.Contains(r.URL.RawPath, "%2F") || strings.Contains(r.URL.RawPath, "%2f") {
+		rest = strings.TrimPrefix(r.URL.EscapedPath(), "/v2/models/") // project%2Fname
+	}
+	name, rest, _ := strings.Cut(rest, "/")
+	if unescaped, err := url.PathUnescape(name); err == nil {
+		name = unescaped
+	}
+	version := ""
+	if after, ok := strings.CutPrefix(rest, "versions/"); ok {
+		version, rest, _ = strings.Cut(after, "/")
+	}
+	e, err := h.s.Find(name, version)
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	need := slipway.Reader
+	if rest == "infer" || rest == "explain" {
+		need = slipway.Writer
+	}
+	if err := slipway.Allow(r.Context(), need, e.Project()); err != nil {
+		return err
+	}
+	if (need == slipway.Writer) != (r.Method == http.MethodPost) {
+		return errMethod
+	}
+	switch rest {
+	case "infer":
+		return h.infer(w, r, e, name)
+	case "explain":
+		return h.explain(w, r, e, name)
+	case "ready":
+		writeJSON(w, http.StatusOK, map[string]any{"name": name, "ready": true})
+	case "":
+		writeJSON(w, http.StatusOK, metadata(e, name))
+	default:
+		return slipway.Errorf(slipway.NotFound, "there is nothing at %s", r.URL.Path).WithHint("predictions are at POST /v2/models/%s/infer", name)
+	}
+	return nil
+}
+
+func (h *handler) infer(w http.ResponseWriter, r *http.Request, e serving.Handle, name string) error {
+	return h.answer(w, r, e, name, e.Answer)
+}
+
+func (h *handler) explain(w http.ResponseWriter, r *http.Request, e serving.Handle, name string) error {
+	return h.answer(w, r, e, name, e.Explain)
+}
+
+func (h *handler) answer(w http.ResponseWriter, r *http.Request, e serving.Handle, name string,
+	call func(context.Context, *serving.Request) (serving.Answer, error)) error {
+	body, err := readBody(r)
+	if err != nil {
+		return err
+	}
+	defer freeBody(body)
+	start := time.Now()
+	p := newParser(*body, e.Layout())
+	defer p.free()
+	req, err := p.infer()
+	if err != nil {
+		return err
+	}
+	req.Header = r.Header.Get
+	req.Parse = time.Since(start)
+	a, err := call(r.Context(), req)
+	if err != nil {
+		return err
+	}
+	start = time.Now()
+	out := bodies.Get().(*[]byte)
+	defer freeBody(out)
+	if *out, err = appendReply((*out)[:0], name, p.id, &a, p.only); err != nil {
+		return err
+	}
+	w.Header()["Content-Type"] = jsonType
+	w.Header()["Content-Length"] = []string{strconv.Itoa(len(*out))}
+	_, _ = w.Write(*out) // the caller may be gone; the prediction is logged
+	a.Wrote(time.Since(start))
+	return nil
+}
+
+var jsonType = []string{"application/json"}
+
+var bodies = sync.Pool{New: func() any { b := make([]byte, 0, 8192); return &b }}
+
+func freeBody(b *[]byte) {
+	if cap(*b) <= 1<<20 {
+		bodies.Put(b)
+	}
+}
+
+// readBody reads the whole body; give it back with freeBody.
+func readBody(r *http.Request) (*[]byte, error) {
+	if r.ContentLength > MaxBody {
+		return nil, tooLarge
+	}
+	b := bodies.Get().(*[]byte)
+	var err error
+	if n := int(r.ContentLength); n >= 0 && n <= 1<<20 { // a longer one must first come
+		if cap(*b) < n {
+			*b = make([]byte, 0, n)
+		}
+		*b = (*b)[:n]
+		_, err = io.ReadFull(r.Body, *b)
+	} else if *b, err = io.ReadAll(io.LimitReader(r.Body, MaxBody+1)); err == nil && len(*b) > MaxBody {
+		return nil, tooLarge
+	}
+	if err != nil {
+		freeBody(b)
+		if r.Context().Err() != nil {
+			return nil, r.Context().Err()
+		}
+		return nil, slipway.Errorf(slipway.Invalid, "the body broke off: %v", err)
+	}
+	return b, nil
+}

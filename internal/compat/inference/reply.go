@@ -1,0 +1,173 @@
+package inference
+
+import (
+	"encoding/json"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/slipway-ml/slipway"
+	"github.com/slipway-ml/slipway/internal/core/serving"
+)
+
+// datatype is how a type stands in the protocol.
+func datatype(t slipway.Type) string {
+	switch t {
+	case slipway.Bool:
+		return "BOOL"
+	case slipway.Int:
+		return "INT64"
+	case slipway.Text, slipway.Time, slipway.Date, slipway.Binary:
+		return "BYTES"
+	}
+	return "FP64"
+}
+
+// appendReply writes the answer as an Open Inference Protocol reply.
+func appendReply(b []byte, endpoint, id string, a *serving.Answer, only []string) ([]byte, error) {
+	b = append(b, `{"model_name":`...)
+	b = appendText(b, endpoint)
+	b = append(b, `,"model_version":`...)
+	b = appendText(b, serving.Version(a.Variant.Model))
+	if id == "" && len(a.ID) > 0 {
+		id = a.ID[0].String()
+	}
+	if id != "" {
+		b = append(b, `,"id":`...)
+		b = appendText(b, id)
+	}
+	b = append(b, `,"parameters":{"prediction_id":[`...)
+	for i := range a.ID {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, '"')
+		b = append(b, a.ID[i].String()...)
+		b = append(b, '"')
+	}
+	b = append(b, `],"variant":`...)
+	b = appendText(b, string(a.Variant.Role))
+	b = append(b, `,"model":`...)
+	b = appendText(b, a.Variant.Model)
+	if a.Variant.Release != "" {
+		b = append(b, `,"release":`...)
+		b = appendText(b, a.Variant.Release)
+	}
+	if x := a.Explanation; x != nil {
+		about, err := json.Marshal(map[string]any{"features": x.Feature, "outputs": x.Output, "space": x.Space, "method": x.Method})
+		if err != nil {
+			return nil, err
+		}
+		b = append(append(b, `,"explanation":`...), about...)
+	}
+	b = append(b, `},"outputs":[`...)
+	first := true
+	for i := range a.Output.Series {
+		s := &a.Output.Series[i]
+		if only != nil && !slices.Contains(only, s.Name) {
+			continue
+		}
+		if !first {
+			b = append(b, ',')
+		}
+		first = false
+		b = appendSeries(b, s, a.Output.Rows)
+	}
+	for _, name := range only {
+		if a.Output.Column(name) == nil {
+			return nil, slipway.Errorf(slipway.Invalid, "the model has no output %q", name)
+		}
+	}
+	if a.Explanation != nil {
+		b = appendExplanation(b, a.Explanation, first)
+	}
+	return append(b, "]}"...), nil
+}
+
+// appendExplanation writes two more outputs: shap_values, rows × outputs ×
+// features, and shap_base, the outputs that the values add up from.
+func appendExplanation(b []byte, x *serving.Explanation, first bool) []byte {
+	if !first {
+		b = append(b, ',')
+	}
+	b = append(b, `{"name":"shap_values","datatype":"FP64","shape":[`...)
+	for _, n := range []int{len(x.Value), len(x.Output), len(x.Feature)} {
+		b = append(strconv.AppendInt(b, int64(n), 10), ',')
+	}
+	b = append(b[:len(b)-1], `],"data":[`...)
+	for _, row := range x.Value {
+		for _, v := range row {
+			b = append(appendNumber(b, v), ',')
+		}
+	}
+	b = close(b)
+	b = append(b, `,{"name":"shap_base","datatype":"FP64","shape":[`...)
+	b = strconv.AppendInt(b, int64(len(x.Base)), 10)
+	b = append(b, `],"data":[`...)
+	for _, v := range x.Base {
+		b = append(appendNumber(b, v), ',')
+	}
+	return close(b)
+}
+
+// close ends a list whose every element has a comma after it, and its tensor.
+func close(b []byte) []byte {
+	if b[len(b)-1] == ',' {
+		b = b[:len(b)-1]
+	}
+	return append(b, "]}"...)
+}
+
+func appendSeries(b []byte, s *slipway.Series, rows int) []byte {
+	b = append(b, `{"name":`...)
+	b = appendText(b, s.Name)
+	b = append(b, `,"datatype":"`...)
+	b = append(b, datatype(s.Type)...)
+	b = append(b, `","shape":[`...)
+	b = strconv.AppendInt(b, int64(rows), 10)
+	b = append(b, `],"data":[`...)
+	for i := range rows {
+		b = append(appendValue(b, s, i), ',')
+	}
+	return close(b)
+}
+
+// appendValue writes value i of s as JSON.
+func appendValue(b []byte, s *slipway.Series, i int) []byte {
+	switch {
+	case s.Missing(i):
+		return append(b, "null"...)
+	case s.Text != nil:
+		return appendText(b, s.Text[i])
+	case s.Type == slipway.Time || s.Type == slipway.Date:
+		b = append(b, '"')
+		b = time.UnixMicro(int64(s.Float[i])).UTC().AppendFormat(b, time.RFC3339Nano)
+		return append(b, '"')
+	case s.Type == slipway.Bool:
+		return strconv.AppendBool(b, s.Float[i] != 0)
+	case s.Type == slipway.Int:
+		return strconv.AppendFloat(b, s.Float[i], 'f', -1, 64)
+	}
+	return appendNumber(b, s.Float[i])
+}
+
+func appendNumber(b []byte, v float64) []byte {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return append(b, "null"...)
+	}
+	return strconv.AppendFloat(b, v, 'g', -1, 64)
+}
+
+// appendText writes a JSON string.
+func appendText(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' {
+			raw, _ := json.Marshal(s) // any string marshals
+			return append(b, raw...)
+		}
+	}
+	b = append(b, '"')
+	b = append(b, s...)
+	return append(b, '"')
+}

@@ -1,0 +1,171 @@
+package inference
+
+import (
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/slipway-ml/slipway"
+)
+
+// tensor reads one input: a column by its name, or with a second dimension all
+// of the model's inputs in the signature's order.
+func (p *parser) tensor() error {
+	var name []byte
+	named, kind, data := false, slipway.Type(""), -1
+	p.shape = p.shape[:0]
+	read := false
+	err := p.each(func(key []byte) (err error) {
+		switch string(key) {
+		case "name":
+			name, err = p.str()
+			named = true
+		case "datatype":
+			kind, err = p.datatype()
+		case "shape":
+			err = p.list(p.dimension)
+		case "data":
+			data = p.at
+			if read = named && len(p.shape) > 0; read {
+				err = p.data(name, kind) // the usual order: nothing is read twice
+			} else {
+				_, err = p.skip()
+			}
+		default:
+			_, err = p.skip()
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case !named:
+		return slipway.Errorf(slipway.Invalid, "an input has no name")
+	case data < 0:
+		return slipway.Errorf(slipway.Invalid, "the input %q has no data", clip(name))
+	case read:
+		return nil
+	}
+	end := p.at
+	p.at = data
+	err = p.data(name, kind)
+	p.at = end
+	return err
+}
+
+// dimension reads a number of the shape.
+func (p *parser) dimension() error {
+	v, err := p.number()
+	if err == nil && (v < 0 || v > 1<<31 || v != math.Trunc(v)) {
+		err = slipway.Errorf(slipway.Invalid, "%v is no size in a shape", v)
+	}
+	p.shape = append(p.shape, int(v))
+	return err
+}
+
+// datatype reads an OIP datatype as the type it stands for.
+func (p *parser) datatype() (slipway.Type, error) {
+	b, err := p.str()
+	if err != nil {
+		return "", err
+	}
+	switch string(b) {
+	case "FP64", "FP32", "FP16":
+		return slipway.Float, nil
+	case "BYTES":
+		return slipway.Text, nil
+	case "BOOL":
+		return slipway.Bool, nil
+	case "INT64", "INT32", "INT16", "INT8", "UINT64", "UINT32", "UINT16", "UINT8":
+		return slipway.Int, nil
+	}
+	return "", slipway.Errorf(slipway.Invalid, "%q is no datatype", clip(b)).WithHint("the protocol has BOOL, INT8 to INT64, UINT8 to UINT64, FP16 to FP64 and BYTES")
+}
+
+// data reads the values of a tensor, flat or nested.
+func (p *parser) data(name []byte, kind slipway.Type) error {
+	if len(p.shape) == 2 && p.shape[1] != 1 && p.layout.Find(name) < 0 {
+		return p.table(name)
+	}
+	at, err := p.begin(name, kind)
+	if err != nil {
+		return err
+	}
+	if err := p.flat(&p.column, len(p.shape)); err != nil {
+		return err
+	}
+	want := p.column.rows()
+	if len(p.shape) > 0 {
+		want = 1
+		for _, n := range p.shape {
+			if n > 0 && want > math.MaxInt32/n {
+				want = -1
+				break
+			}
+			want *= n
+		}
+	}
+	if want != p.column.rows() {
+		return p.misshapen(name, p.column.rows())
+	}
+	return p.put(at)
+}
+
+func (p *parser) misshapen(name []byte, n int) error {
+	var dims []string
+	for _, d := range p.shape {
+		dims = append(dims, strconv.Itoa(d))
+	}
+	return slipway.Errorf(slipway.Invalid, "the input %q has %d values, which its shape [%s] does not hold", clip(name), n, strings.Join(dims, ", "))
+}
+
+// flat reads values into c, through up to depth levels of lists.
+func (p *parser) flat(c *column, depth int) error {
+	return p.list(func() error {
+		if p.peek() == '[' && depth > 1 {
+			return p.flat(c, depth-1)
+		}
+		return c.add(&p.scanner)
+	})
+}
+
+// table reads a tensor of rows × inputs: numbers, in the order of the model's
+// signature.
+func (p *parser) table(name []byte) error {
+	width := p.shape[1]
+	if wants := p.layout.Whole; wants > 0 && width != wants {
+		return slipway.Errorf(slipway.Invalid, "the input %q has %d columns, and the model takes %d", clip(name), width, wants).WithHint("it takes %s", p.wanted())
+	}
+	p.column.reset(string(name), slipway.Float, nil)
+	if err := p.flat(&p.column, 2); err != nil {
+		return err
+	}
+	all := append(p.matrix[:0], p.column.float...)
+	p.matrix = all
+	rows := p.shape[0]
+	if width == 0 || len(all)%width != 0 || len(all)/width != rows {
+		return p.misshapen(name, len(all))
+	}
+	for f := range width {
+		column := strconv.Itoa(f)
+		kind := slipway.Float
+		if p.layout.Whole > 0 {
+			column, kind = p.layout.Field[f].Name, p.layout.Field[f].Type
+		}
+		at, err := p.begin([]byte(column), kind)
+		if err != nil {
+			return err
+		}
+		for row := range rows {
+			if v := all[row*width+f]; math.IsNaN(v) {
+				p.column.addMissing()
+			} else if err := p.column.addNumber(v, slipway.Float); err != nil {
+				return err
+			}
+		}
+		if err := p.put(at); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,108 @@
+package dataset
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+	"unicode/utf8"
+)
+
+// float is a number that came from a query, nil where there is none.
+func float(v any) *float64 {
+	var f float64
+	switch v := v.(type) {
+	case float64:
+		f = v
+	case int64:
+		f = float64(v)
+	case bool:
+		if v {
+			f = 1
+		}
+	default:
+		return nil
+	}
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		return nil
+	}
+	return &f
+}
+
+func instant(v any) *time.Time {
+	at, ok := v.(time.Time)
+	if !ok {
+		return nil
+	}
+	return &at
+}
+
+func length(c *ColumnProfile, i int, v any) {
+	n, ok := v.(int64)
+	if !ok {
+		return
+	}
+	if c.Length == nil {
+		c.Length = &[2]int64{}
+	}
+	c.Length[i] = n
+}
+
+// exact writes a number in SQL so that it is read back as it is.
+func exact(f float64) string { return literal(strconv.FormatFloat(f, 'g', -1, 64)) }
+
+func index(text string) (int, bool) {
+	i, err := strconv.Atoi(text)
+	return i, err == nil && i >= 0 && i < profileBins
+}
+
+// counts reads the JSON of a map of counts: by value, or the most frequent first.
+func counts(v any, frequent bool) []ValueCount {
+	text, ok := v.(string)
+	if !ok {
+		return nil
+	}
+	m := map[string]int64{}
+	if json.Unmarshal([]byte(text), &m) != nil {
+		return nil
+	}
+	out := make([]ValueCount, 0, len(m))
+	for value, n := range m {
+		out = append(out, ValueCount{shorten(value), n})
+	}
+	slices.SortFunc(out, func(a, b ValueCount) int {
+		if frequent && a.Count != b.Count {
+			return cmp.Compare(b.Count, a.Count)
+		}
+		return cmp.Compare(a.Value, b.Value)
+	})
+	return out
+}
+
+// shorten keeps a profile small where a column holds long texts.
+func shorten(s string) string {
+	if utf8.RuneCountInString(s) <= maxTopLength {
+		return s
+	}
+	return string([]rune(s)[:maxTopLength]) + "…"
+}
+
+// share writes a part of a whole in percent.
+func share(part, whole int64) string {
+	if whole == 0 {
+		return "0 %"
+	}
+	p := 100 * float64(part) / float64(whole)
+	switch {
+	case p > 0 && p < 0.1:
+		return "under 0.1 %"
+	case p > 99.9 && part < whole:
+		return "over 99.9 %"
+	case p < 10 && p != math.Trunc(p):
+		return fmt.Sprintf("%.1f %%", p)
+	}
+	return fmt.Sprintf("%.0f %%", p)
+}

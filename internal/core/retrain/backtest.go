@@ -1,0 +1,243 @@
+package retrain
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/slipway-ml/slipway"
+	"github.com/slipway-ml/slipway/internal/kit/web"
+	"github.com/slipway-ml/slipway/internal/project"
+	"github.com/slipway-ml/slipway/internal/stat"
+)
+
+// Scorer predicts rows with a model, neither of which needs to be registered.
+type Scorer interface {
+	// Score predicts the rows of a step's output with a model and reads their
+	// target and event time. Rows without a target are left out.
+	Score(ctx context.Context, project string, model, rows slipway.Artifact) (Scored, error)
+}
+
+// Scored is rows with their truth and what a model said: slices of one length.
+type Scored struct {
+	Y, P []float64
+	Time []time.Time
+	// Feature holds the numeric features of the rows, by name, for the drift
+	// policy; missing values are NaN.
+	Feature map[string][]float64
+}
+
+// Test asks for a backtest.
+type Test struct {
+	Project string                    `json:"project"`
+	From    time.Time                 `json:"from"`  // first training: rows before it
+	To      time.Time                 `json:"to"`    // end of the history
+	Every   string                    `json:"every"` // month, or a length of time: between trainings
+	Last    []time.Duration           `json:"last"`  // lengths of windows to try beside everything so far
+	Metric  string                    `json:"metric"`
+	Rows    project.OutputRef         `json:"rows"`   // the output whose rows are scored
+	Params  map[string]map[string]any `json:"params"` // of the runs that only make rows to score
+}
+
+// Cell is one entry of the matrix: a model trained at one cut, scored on the
+// rows of one later batch.
+type cell struct{ scored Scored }
+
+// trial is one training: at a cut, on a window.
+type trial struct {
+	cut    int
+	window string // "everything so far", or "last 90d"
+	model  slipway.Artifact
+	run    string
+}
+
+// history is all that was trained and scored: every policy is a path through it.
+type history struct {
+	test   Test
+	metric stat.Metric
+	cuts   []time.Time
+	rows   []slipway.Artifact // of the batch that begins at each cut
+	trials map[string]trial   // by key
+	cells  map[string]Scored
+}
+
+func trialKey(cut int, window string) string { return fmt.Sprintf("%d %s", cut, window) }
+
+// everything is the name of the expanding window.
+const everything = "everything so far"
+
+// Backtest trains once for every cut and window by running the project's own
+// pipeline, scores each model on the later batches that a policy needs, and
+// compares the policies on the same rows.
+func (s *Service) Backtest(ctx context.Context, t Test, say func(web.Progress)) (Report, error) {
+	metric, err := stat.Lookup(t.Metric)
+	if err != nil {
+		return Report{}, err
+	}
+	h := &history{test: t, metric: metric, trials: map[string]trial{}, cells: map[string]Scored{}}
+	p, err := s.o.Applied.Project(ctx, t.Project)
+	if err != nil {
+		return Report{}, err
+	}
+	if h.cuts, err = cuts(t, p.Location()); err != nil {
+		return Report{}, err
+	}
+	windows := []string{everything}
+	for _, d := range t.Last {
+		windows = append(windows, "last "+slipway.FormatDuration(d))
+	}
+	total := int64(len(h.cuts)-1) * int64(1+len(windows))
+	done := int64(0)
+	tell := func(what string) {
+		done++
+		say(web.Progress{Message: what, Done: done, Total: total, Unit: "run"})
+	}
+	if err := s.makeRows(ctx, h, tell); err != nil {
+		return Report{}, err
+	}
+	if err := s.train(ctx, h, windows, tell); err != nil {
+		return Report{}, err
+	}
+	r, err := s.compare(ctx, h, windows)
+	if err != nil {
+		return Report{}, err
+	}
+	return r, s.keepReport(ctx, newID(), r)
+}
+
+// cuts are the times of training, and the end of the history.
+func cuts(t Test, zone *time.Location) ([]time.Time, error) {
+	if !t.From.Before(t.To) {
+		return nil, slipway.Errorf(slipway.Invalid, "a backtest needs a history: --from must lie before --to")
+	}
+	next := func(at time.Time) time.Time { return at.In(zone).AddDate(0, 1, 0) }
+	if t.Every != "month" {
+		d, err := slipway.ParseDuration(t.Every)
+		if err != nil || d < time.Hour {
+			return nil, slipway.Errorf(slipway.Invalid, "--every is %q; write month, or a length of time of an hour or more", t.Every)
+		}
+		next = func(at time.Time) time.Time { return at.Add(d) }
+	}
+	var out []time.Time
+	for at := t.From; at.Before(t.To); at = next(at) {
+		out = append(out, at)
+	}
+	out = append(out, t.To)
+	if len(out) < 3 {
+		return nil, slipway.Errorf(slipway.Invalid, "between %s and %s lies one training: there is nothing to compare", t.From.Format(time.DateOnly), t.To.Format(time.DateOnly))
+	}
+	return out, nil
+}
+
+// makeRows runs the step that makes rows to score, once for each batch.
+func (s *Service) makeRows(ctx context.Context, h *history, tell func(string)) error {
+	for i := range len(h.cuts) - 1 {
+		out, err := s.o.Runner.Run(ctx, h.test.Project, Run{Steps: []string{h.test.Rows.Step}, Params: h.test.Params,
+			Window: slipway.Window{To: h.cuts[i+1]}, Trigger: "backtest", Quiet: true,
+			Reason: "rows of the batch that begins on " + h.cuts[i].Format(time.DateOnly)})
+		if err != nil {
+			return err
+		}
+		rows, ok := out.Output[h.test.Rows.String()]
+		if !ok {
+			return slipway.Errorf(slipway.Invalid, "the step %s does not make %s", h.test.Rows.Step, h.test.Rows)
+		}
+		h.rows = append(h.rows, rows)
+		tell("rows of " + h.cuts[i].Format("2006-01-02"))
+	}
+	return nil
+}
+
+// train runs the pipeline for every cut and window.
+func (s *Service) train(ctx context.Context, h *history, windows []string, tell func(string)) error {
+	for i := range len(h.cuts) - 1 {
+		for k, name := range windows {
+			w := slipway.Window{To: h.cuts[i]}
+			if k > 0 {
+				w.From = w.To.Add(-h.test.Last[k-1])
+			}
+			out, err := s.o.Runner.Run(ctx, h.test.Project, Run{Window: w, Trigger: "backtest", Quiet: true,
+				Reason: fmt.Sprintf("trained on %s at %s", name, h.cuts[i].Format(time.DateOnly))})
+			if err != nil {
+				return err
+			}
+			if out.Model == nil {
+				return slipway.Errorf(slipway.Invalid, "the pipeline made no model").WithHint("declare it in slipway.yaml: model: {from: step.output}")
+			}
+			h.trials[trialKey(i, name)] = trial{i, name, *out.Model, out.ID}
+			tell(fmt.Sprintf("trained on %s at %s", name, h.cuts[i].Format(time.DateOnly)))
+		}
+	}
+	return nil
+}
+
+// score is the cell of a trial and a batch, scored on first use. Rows outside
+// the batch are left out: a step may hand on more.
+func (s *Service) score(ctx context.Context, h *history, t trial, batch int) (Scored, error) {
+	key := fmt.Sprintf("%s on %d", trialKey(t.cut, t.window), batch)
+	if c, ok := h.cells[key]; ok {
+		return c, nil
+	}
+	c, err := s.o.Scorer.Score(ctx, h.test.Project, t.model, h.rows[batch])
+	if err != nil {
+		return Scored{}, err
+	}
+	c = c.within(slipway.Window{From: h.cuts[batch], To: h.cuts[batch+1]})
+	if len(c.Y) == 0 {
+		return c, slipway.Errorf(slipway.Invalid, "%s holds no rows of the batch that begins on %s", h.test.Rows, h.cuts[batch].Format(time.DateOnly))
+	}
+	h.cells[key] = c
+	return c, nil
+}
+
+// within keeps the rows of a window.
+func (c Scored) within(w slipway.Window) Scored {
+	out := Scored{Feature: map[string][]float64{}}
+	for i, at := range c.Time {
+		if !w.Contains(at) {
+			continue
+		}
+		out.Y, out.P, out.Time = append(out.Y, c.Y[i]), append(out.P, c.P[i]), append(out.Time, at)
+		for name, v := range c.Feature {
+			out.Feature[name] = append(out.Feature[name], v[i])
+		}
+	}
+	return out
+}
+
+// path is what a policy would have lived through: which trial answered each
+// batch.
+type path struct {
+	name    string
+	answers []trial
+	trained int // retrainings after the first
+}
+
+// follow scores a path over all batches.
+func (s *Service) follow(ctx context.Context, h *history, p path) (all Scored, err error) {
+	for batch, t := range p.answers {
+		c, err := s.score(ctx, h, t, batch)
+		if err != nil {
+			return all, err
+		}
+		all.Y, all.P, all.Time = append(all.Y, c.Y...), append(all.P, c.P...), append(all.Time, c.Time...)
+	}
+	return all, nil
+}
+
+// value is the metric of some rows, NaN when they do not define it.
+func (h *history) value(c Scored) float64 {
+	v, err := h.metric.Of(stat.Scored{Y: c.Y, P: c.P})
+	if err != nil {
+		return math.NaN()
+	}
+	return v
+}
+
+// better reports whether a is better than b by the metric.
+func (h *history) better(a, b float64) bool { return h.metric.Better(a, b) }
+
+// cutsOf lists the cuts, for a report.
+func (h *history) batches() []time.Time { return slices.Clone(h.cuts[:len(h.cuts)-1]) }
