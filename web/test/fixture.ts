@@ -5,10 +5,19 @@ import { readFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { extname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { Event } from '../src/lib/type'
 import { answers, events } from './story'
 
 const dist = fileURLToPath(new URL('../dist', import.meta.url))
 const kinds: Record<string, string> = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.json': 'application/json' }
+
+const readers = new Set<ServerResponse>()
+
+/** emit sends an event to everyone who follows, as the server does when it seals one. */
+export function emit(e: Event) {
+  events.push(e)
+  for (const r of readers) r.write(`data: ${JSON.stringify(e)}\n\n`)
+}
 
 function json(res: ServerResponse, status: number, body: unknown) {
   res.writeHead(status, { 'Content-Type': 'application/json' })
@@ -20,6 +29,8 @@ function api(req: IncomingMessage, res: ServerResponse, url: URL) {
   if (path === '/api/v1/events') {
     res.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' })
     res.flushHeaders()
+    readers.add(res)
+    res.on('close', () => readers.delete(res))
     return
   }
   for (const [pattern, answer] of answers) {
