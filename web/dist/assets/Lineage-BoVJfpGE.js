@@ -1,1 +1,0 @@
-import{H as e,P as t,bt as n,et as r,j as i,lt as a,nt as o,yt as s}from"./index-qoE4vE9M.js";var c=o(`<a class="button">Lineage</a>`);function l(o,l){n(l,!0);var u=c();a(t=>e(u,`href`,t),[()=>t(i.route.project,`trace`,[],{ref:l.ref})]),r(o,u),s()}export{l as t};

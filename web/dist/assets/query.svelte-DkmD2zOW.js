@@ -1,1 +1,0 @@
-import{j as e}from"./index-qoE4vE9M.js";function t(t){return e.route.query.get(t)??``}export{t};

@@ -1,0 +1,1 @@
+import{N as e}from"./index-Y4SDNjOO.js";function t(t){return e.route.query.get(t)??``}export{t};
