@@ -66,7 +66,7 @@ const pages = [
   to(P, 'data', ['flights']), to(P, 'data', ['flights', 2]), to(P, 'data', ['flights'], { quarantine: String(events.find((e) => e.verb === 'dataset.refused')!.data!.quarantine) }),
   to(P, 'pipeline', [run]), to(P, 'runs', [run]), to(P, 'models', ['flight-delay']), to(P, 'models', ['flight-delay', 3]), to(P, 'models', ['flight-delay'], { from: '1', to: '2' }),
   to(P, 'endpoints', ['flight-delay']), to(P, 'trace', [], { ref: 'model:flight-delay@v2' }), to(P, 'runs', [], { filter: "params.leaves = '63'" }), to(P, 'log', [], { verb: 'gate.decided' }),
-  ...(places.some((p) => p.name === 'monitor') ? [to(P, 'monitor', ['flight-delay'])] : []),
+  to(P, 'monitor', ['flight-delay'], { feature: 'temp' }), to(P, 'monitor', ['flight-delay'], { feature: 'temp', until: '2013-09-14T00:00:00.000Z', days: '366' }), to(P, 'data', ['flights'], { from: '3', to: '4' }),
 ]
 
 async function everyPage(browser: Browser, url: string) {
@@ -181,7 +181,7 @@ async function problems(browser: Browser, url: string) {
     const { page, close } = await watched(browser)
     const empty = JSON.stringify([])
     await page.route('**/api/v1/projects/default/**', (r) => r.fulfill({ status: 200, contentType: 'application/json', body: r.request().url().includes('/default/runs?') ? '{"runs":null}' : r.request().url().endsWith('/endpoints') ? '{"endpoint":[]}' : empty }))
-    for (const p of places.filter((p) => !['loop', 'log', 'monitor'].includes(p.name))) {
+    for (const p of places.filter((p) => !['loop', 'log'].includes(p.name))) {
       await page.goto(url + to('default', p.name))
       await settled(page)
       assert.ok((await page.locator('main code').count()) > 0, `${p.name} names no command`)

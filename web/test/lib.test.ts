@@ -12,7 +12,7 @@ import type { Event, Run } from '../src/lib/type'
 test('numbers are written as people read them', () => {
   const table: [string, string][] = [
     [integer(336776), '336,776'], [integer(null), '–'], [number(0.123456), '0.1235'], [number(-0.0121), '−0.0121'], [number(0), '0'],
-    [number(1153.2), '1,153'], [number(NaN), '–'], [number(Infinity), '∞'], [number(0.00001234), '1.23e−5'], [fixed(0.5, 3), '0.500'], [fixed(null), '–'],
+    [number(1153.2), '1,153'], [number(7982.4, 6), '7,982.4'], [number(NaN), '–'], [number(Infinity), '∞'], [number(0.00001234), '1.23e−5'], [fixed(0.5, 3), '0.500'], [fixed(null), '–'],
     [percent(0.0123), '1.2 %'], [bytes(999), '999 B'], [bytes(1_843_201), '1.84 MB'], [bytes(999_950), '1 MB'],
     [length(0.037), '37 µs'], [length(1.92), '1.92 ms'], [length(2400), '2.4 s'], [length(204_000), '3 min 24 s'], [length(7_200_000), '2 h'], [length(NaN), '–'],
   ]
@@ -59,6 +59,8 @@ test('everything in lineage has a home', () => {
   assert.equal(home('p', 'dataset:flights'), '/p/p/data/flights')
   assert.equal(home('p', 'run:abc'), '/p/p/runs/abc')
   assert.equal(home('p', 'certificate:sha256:ab'), '/p/p/trace?ref=certificate%3Asha256%3Aab')
+  assert.equal(home('p', 'retraining:ab'), '/p/p/backtest')
+  assert.equal(home('p', 'principal:ada'), '/p/p/log?actor=ada')
   assert.deepEqual(version('a@b@v12'), { name: 'a@b', n: 12 })
 })
 
@@ -123,7 +125,7 @@ test('metrics that are no numbers are shown as none', () => {
 
 test('columns that differ between runs come first', () => {
   const run = (params: Record<string, string>) => ({ metrics: [{ key: 'auc', value: 1, step: 0, time_ms: 0 }], params: Object.entries(params).map(([key, value]) => ({ key, value })) }) as Run
-  assert.deepEqual(columns([run({ a: '1', z: '2' }), run({ a: '1', z: '3' })]), { metrics: ['auc'], params: ['z', 'a'] })
+  assert.deepEqual(columns([run({ a: '1', z: '2' }), run({ a: '1', z: '3' })]), { metrics: ['auc'], params: ['z', 'a'], differing: ['z'] })
 })
 
 test('keys are quoted where the search grammar needs it', () => {

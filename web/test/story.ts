@@ -1,6 +1,6 @@
 // The story that the fixtures tell: a year of flights, a few versions of a
 // model, a rollout under way, and a feed that got stuck.
-import type { Backtest, Certificate, Check, ColumnProfile, DatasetVersion, EndpointStatus, Explanation, Policy, Profile, Quarantined, Report, Retraining, Curve, Estimate, Event, Model, ModelVersion, PipelineRun, Reign, Release, Run, Signed, Task, Trace } from '../src/lib/type'
+import type { Alarm, Alert, Backtest, Certificate, Check, ColumnProfile, DataDiff, DatasetVersion, DayQuality, DriftMap, EndpointStatus, Explanation, FeatureDetail, MonitorStatus, Policy, Profile, Quality, Quarantined, Report, Retraining, Curve, Estimate, Event, Model, ModelVersion, PipelineRun, Reign, Release, Run, Signed, Task, Trace, Traffic, Verdict, WindowQuality } from '../src/lib/type'
 
 export type Answer = (parts: string[], query: URLSearchParams) => unknown
 
@@ -269,6 +269,52 @@ const retrainings: Retraining[] = [
   { id: hex('t1', 32), project: P, at: at('2013-09-13T07:00:00Z'), trigger: 'drift', reason: '4 features in each of 2 windows; cooling down until 2013-09-15', state: 'skipped', actor: 'retrain' },
 ]
 
+// Monitor
+
+const dayAt = (i: number) => new Date(Date.parse('2013-07-17') + i * 86400e3).toISOString()
+const lastDay = 91
+const drifting = ['temp', 'visib', 'wind_speed']
+const verdictAt = (f: string, i: number): Verdict => (i < 3 ? 'not enough data' : drifting.includes(f) && i > 57 && i < 80 ? 'drifted' : 'ok')
+const valueAt = (f: string, i: number) => (verdictAt(f, i) === 'drifted' ? 0.31 + 0.05 * wave(i) : 0.05 + 0.04 * Math.abs(wave(i, 1 + f.length)) + (f === 'month' ? 0.0008 * i : 0))
+const driftMap: DriftMap = {
+  endpoint: 'flight-delay', window_days: 7, days: Array.from({ length: lastDay }, (_, i) => dayAt(i)),
+  features: inputs.map((feature) => ({ feature, cells: Array.from({ length: lastDay }, (_, i) => (i === 20 ? null : { verdict: verdictAt(feature, i), value: valueAt(feature, i), limit: 0.12, typical: 0.04, release: hex('r4', 32) })) })),
+}
+const windowQuality = (i: number, metric: string, release: string, model: string, role: string): WindowQuality => {
+  const v = (metric === 'roc_auc' ? 0.68 : 0.48) + 0.015 * wave(i / 9, 2) + (model.endsWith('4') ? 0.012 : 0) - (i > 57 && i < 75 ? 0.02 : 0)
+  return { release, model, role, from: dayAt(i - 7), to: dayAt(i), metric, estimate: i < 9 ? { ...estimate(v, 0, 2000, 5), low: null, high: null, error: null, state: 'not enough blocks' } : estimate(v, 0.025, 6400, 7), coverage: 0.98, limit: metric === 'roc_auc' ? '≥ 0.62' : undefined, verdict: 'ok', reason: '' }
+}
+const dayQuality = (i: number, release: string, model: string, role: string): DayQuality => ({
+  release, model, role, day: dayAt(i), version: 1, mature: i < 89, predictions: 920, failed: 0, labelled: i < 89 ? 905 : 300, coverage: i < 89 ? 0.98 : 0.33, lag_median_s: 86400, lag_p95_s: 90000,
+  metric: { roc_auc: i % 31 === 5 ? null : 0.68 + 0.05 * wave(i, 3), log_loss: 0.48 + 0.04 * wave(i, 4) },
+})
+const days = Array.from({ length: lastDay }, (_, i) => i)
+const quality: Quality = {
+  endpoint: 'flight-delay',
+  days: [...days.map((i) => dayQuality(i, hex('r4', 32), 'flight-delay@v2', 'champion')), ...days.slice(76).map((i) => dayQuality(i, hex('r7', 32), 'flight-delay@v4', 'shadow'))],
+  windows: [...days.flatMap((i) => ['roc_auc', 'log_loss'].map((m) => windowQuality(i, m, hex('r4', 32), 'flight-delay@v2', 'champion'))), ...days.slice(83).flatMap((i) => ['roc_auc', 'log_loss'].map((m) => windowQuality(i, m, hex('r7', 32), 'flight-delay@v4', 'shadow')))],
+}
+const alarm = (f: string, kind: string, since: string, firing = true): Alarm => ({ id: hex(kind + f, 32), project: P, endpoint: 'flight-delay', kind, subject: f, firing, since: at(since), until: firing ? undefined : at('2013-10-05'), summary: kind === 'feed' ? `${f} stands still: no new value for 7 h, at most 3 h is usual` : `${f} drifted: Jensen-Shannon 0.31, usual is at most 0.12`, detail: 'see the heat map', created: base })
+const alarms: Alarm[] = [...['temp', 'wind_speed', 'visib'].map((f) => alarm(f, 'feed', '2013-09-10T06:00:00Z')), alarm('temp', 'drift', '2013-09-12'), alarm('precip', 'drift', '2013-08-02', false)]
+const alerts: Alert[] = [{ number: 1, endpoint: 'flight-delay', kind: 'slack', secret: 'SLACK_WEBHOOK', state: 'sent', attempts: 2, next: base, created: base, sent: base, alarms: alarms.slice(0, 3) }]
+const status: MonitorStatus[] = [{
+  endpoint: 'flight-delay', seen: dayAt(90), window_days: 7, variants: [{ release: hex('r4', 32), model: 'flight-delay@v2', role: 'champion', first: dayAt(0), last: dayAt(90), rows: 83000 }, { release: hex('r7', 32), model: 'flight-delay@v4', role: 'challenger', first: dayAt(76), last: dayAt(90), rows: 13000 }],
+  drift: { until: dayAt(90), count: { ok: 8, drifted: 3 }, drifted: drifting, declared: true }, quality: windowQuality(88, 'roc_auc', hex('r4', 32), 'flight-delay@v2', 'champion'),
+  labels: { day: dayAt(88), coverage: 0.98, lag_median_s: 86400, lag_p95_s: 90000 }, feed: [{ feature: 'temp', age: 25.2e12, usual: 3.6e12, limit: 10.8e12, memory: 1, verdict: 'stuck', since: at('2013-09-10T06:00:00Z'), reason: 'it repeats its last value' }], alarms,
+}]
+const feature = (name: string): FeatureDetail => ({
+  endpoint: 'flight-delay', feature: name, release: hex('r4', 32), model: 'flight-delay@v2', from: dayAt(84), to: dayAt(91), rows: 6412,
+  bins: [{ label: 'null', reference: 0.004, current: 0.001 }, ...Array.from({ length: 18 }, (_, i) => ({ label: '', low: 10 + i * 5, high: 15 + i * 5, reference: 0.055 + 0.02 * wave(i), current: i === 10 ? 0.62 : 0.02 }))],
+  drift: days.slice(3).map((i) => ({ day: dayAt(i), feature: name, release: hex('r4', 32), verdict: verdictAt(name, i), rows: 6400, detail: { feature: name, statistic: 'js', value: valueAt(name, i), typical: 0.04, limit: 0.12, largest: 0.1, p_value: 0.0004, q_value: 0.004, windows: 12, state: 'ok', drifted: verdictAt(name, i) === 'drifted', reason: 'it is beyond the largest window of the reference' } })),
+  feed: status[0]!.feed![0]!,
+})
+const traffic: Traffic[] = Array.from({ length: 168 }, (_, i) => [{ release: hex('r4', 32), hour: new Date(Date.parse('2013-10-09') + i * 3600e3).toISOString(), rows: Math.max(0, Math.round(40 + 35 * Math.sin(((i % 24) - 8) / 4))), failed: i === 60 ? 4 : 0 }, { release: hex('r7', 32), hour: new Date(Date.parse('2013-10-09') + i * 3600e3).toISOString(), rows: Math.max(0, Math.round(12 + 10 * Math.sin(((i % 24) - 8) / 4))), failed: 0 }]).flat()
+const dataDiff: DataDiff = {
+  from: 'flights@v3', to: 'flights@v4', rows: 80789, files: { added: [{ path: '2013-09.csv', digest: '', size: 3_000_000 }] }, schema: [{ column: 'gate', to: 'text' }],
+  columns: [{ column: 'temp', missing: [0.01, 0.015], mean: [55.1, 74.9], median: [54, 73], shift: 1.1 }, { column: 'distance', missing: [0, 0], mean: [1039.2, 1041.8], median: [872, 872], shift: 0.003 }, { column: 'carrier', missing: [0, 0], new: ['OO'], gone: [] }],
+  byKey: { key: ['flight_id'], added: 80789, removed: 0, changed: 12, columns: { arr_delay: 12, tail_number: 3 }, sample: [{ key: '2013-09-01|UA|1545', change: 'added' }, { key: '2013-02-01|DL|461', change: 'changed' }] },
+}
+
 const find = <T>(all: T[], is: (t: T) => boolean) => all.find(is)
 const log = `reading flights@v4 (250,450 rows)\n[LightGBM] [Info] Number of positive: 58211, number of negative: 192239\n[LightGBM] [Info] Total Bins 1893\n${Array.from({ length: 30 }, (_, i) => `[${(i + 1) * 10}]\tvalid's auc: ${(0.6 + 0.09 * (1 - Math.exp(-i / 6))).toFixed(5)}`).join('\n')}\nwrote model.txt\n`
 
@@ -303,6 +349,15 @@ export const answers: [RegExp, Answer][] = [
   [inP('data/([^/]+)/versions'), () => [4, 3, 2, 1].map(dataset)],
   [inP('data/([^/]+)/profile'), (_, q) => profile(Number(q.get('version') || 4))],
   [inP('data/([^/]+)/report'), (_, q) => report(q.get('version') === '2' ? 'warn' : 'pass')],
+  [inP('data/([^/]+)/diff'), () => dataDiff],
+  [inP('data/([^/]+)/rows'), () => ({ schema: [{ name: 'flight_id', type: 'text' }, { name: 'carrier', type: 'text' }, { name: 'distance', type: 'float' }], rows: [['2013-01-01|UA|1545', 'UA', 1400], ['2013-01-01|B6|725', 'B6', null]] })],
+  [inP('monitor'), () => status],
+  [inP('monitor/([^/]+)/drift'), () => driftMap],
+  [inP('monitor/([^/]+)/quality'), () => quality],
+  [inP('monitor/([^/]+)/traffic'), () => traffic],
+  [inP('monitor/([^/]+)/features/([^/]+)'), ([, name]) => feature(name!)],
+  [inP('alarms'), () => alarms],
+  [inP('alerts'), () => alerts],
   [inP('quarantine'), () => quarantined],
   [inP('quarantine/([^/]+)'), () => report('refuse')],
   [inP('endpoints'), () => ({ endpoint: endpoints })],

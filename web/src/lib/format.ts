@@ -14,7 +14,8 @@ export function number(n: number | null | undefined, digits = 4): string {
   if (n === 0) return '0'
   const size = Math.abs(n)
   if (size >= 1e15 || size < 1e-4) return n.toExponential(Math.max(0, digits - 2)).replace('-', '−')
-  if (Number.isInteger(n) || size >= Math.min(1000, 10 ** digits)) return integer(n).replace('-', '−')
+  if (Number.isInteger(n) || size >= 10 ** digits) return integer(n).replace('-', '−')
+  if (size >= 1000) return n.toLocaleString('en-US', { maximumSignificantDigits: digits }).replace('-', '−')
   return String(+n.toPrecision(digits)).replace('-', '−')
 }
 

@@ -14,6 +14,7 @@ export const places: Place[] = [
   { name: 'runs', title: 'Runs', letter: 'r' },
   { name: 'models', title: 'Models', letter: 'm' },
   { name: 'endpoints', title: 'Endpoints', letter: 'e' },
+  { name: 'monitor', title: 'Monitor', letter: 'o' },
   { name: 'backtest', title: 'Backtest', letter: 'b' },
   { name: 'trace', title: 'Trace', letter: 't' },
   { name: 'log', title: 'Audit log', letter: 'a' },
@@ -74,6 +75,12 @@ export function home(project: string, ref: string): string {
       return to(project, 'runs', [id])
     case 'model':
       return to(project, 'models', v.n ? [v.name, v.n] : [v.name])
+    case 'retraining':
+      return to(project, 'backtest')
+    case 'principal':
+      return to(project, 'log', [], { actor: id })
+    case 'label':
+      return to(project, 'monitor')
     default:
       return to(project, 'trace', [], { ref })
   }

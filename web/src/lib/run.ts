@@ -23,7 +23,7 @@ export function own(r: Run): { key: string; value: string }[] {
 }
 
 /** columns of a set of runs, the most common first: metrics, then params that differ. */
-export function columns(runs: Run[]): { metrics: string[]; params: string[] } {
+export function columns(runs: Run[]): { metrics: string[]; params: string[]; differing: string[] } {
   const count = (keys: string[]) => {
     const n = new Map<string, number>()
     for (const k of keys) n.set(k, (n.get(k) ?? 0) + 1)
@@ -34,6 +34,7 @@ export function columns(runs: Run[]): { metrics: string[]; params: string[] } {
   return {
     metrics: count(runs.flatMap((r) => (r.metrics ?? []).map((m) => m.key))),
     params: [...params.filter((k) => differs.get(k)), ...params.filter((k) => !differs.get(k))],
+    differing: params.filter((k) => differs.get(k)),
   }
 }
 

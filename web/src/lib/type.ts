@@ -532,3 +532,155 @@ export interface Quarantined {
   actor: string
   created: Time
 }
+
+export interface DataDiff {
+  from: string
+  to: string
+  files: FileChanges
+  schema?: { column: string; from?: string; to?: string }[]
+  rows: number
+  columns?: { column: string; missing: [number, number]; mean?: number[]; median?: number[]; shift?: number; new?: string[]; gone?: string[] }[]
+  byKey?: { key: string[]; added: number; removed: number; changed: number; columns?: Record<string, number>; sample?: { key: string; change: string }[] }
+}
+
+// core/monitor
+
+export type Verdict = 'ok' | 'drifted' | 'stuck' | 'low' | 'insufficient reference' | 'not enough data'
+
+export interface MonitorStatus {
+  endpoint: string
+  seen: Time
+  window_days: number
+  variants: { release: string; model: string; role: string; first: Time; last: Time; rows: number }[] | null
+  drift: { until?: Time; count: Partial<Record<Verdict, number>> | null; drifted: string[] | null; reason?: string; declared: boolean }
+  quality?: WindowQuality
+  labels: { day?: Time; coverage: number; lag_median_s: number; lag_p95_s: number }
+  feed: Freshness[] | null
+  alarms: Alarm[] | null
+}
+
+export interface WindowQuality {
+  release: string
+  model: string
+  role: string
+  from: Time
+  to: Time
+  metric: string
+  estimate: Estimate
+  coverage: number
+  limit?: string
+  verdict: Verdict
+  reason: string
+}
+
+export interface DayQuality {
+  release: string
+  model: string
+  role: string
+  day: Time
+  version: number
+  mature: boolean
+  predictions: number
+  failed: number
+  labelled: number
+  invalid?: number
+  coverage: number
+  lag_median_s: number
+  lag_p95_s: number
+  metric: Record<string, number | null>
+}
+
+export interface Freshness {
+  feature: string
+  age: number // nanoseconds
+  usual: number
+  limit: number
+  memory: number
+  verdict: Verdict
+  since?: Time
+  reason?: string
+}
+
+export interface Alarm {
+  id: string
+  project: string
+  endpoint: string
+  kind: string
+  subject: string
+  firing: boolean
+  since: Time
+  until?: Time
+  summary: string
+  detail: string
+  created: Time
+}
+
+export interface Alert {
+  number: number
+  endpoint: string
+  kind: string
+  secret: string
+  state: string
+  attempts: number
+  next: Time
+  error?: string
+  created: Time
+  sent?: Time
+  alarms: Alarm[] | null
+}
+
+export interface DriftMap {
+  endpoint: string
+  window_days: number
+  days: Time[]
+  features: { feature: string; cells: (DriftCell | null)[] }[]
+}
+
+export interface DriftCell {
+  verdict: Verdict
+  value: number | null
+  limit: number | null
+  typical: number | null
+  release: string
+}
+
+export interface Quality {
+  endpoint: string
+  days: DayQuality[]
+  windows: WindowQuality[]
+}
+
+export interface Traffic {
+  release: string
+  hour: Time
+  rows: number
+  failed: number
+}
+
+export interface FeatureDetail {
+  endpoint: string
+  feature: string
+  release: string
+  model: string
+  from: Time
+  to: Time
+  rows: number
+  bins: { label: string; low?: number; high?: number; reference: number; current: number }[] | null
+  drift: { day: Time; feature: string; release: string; verdict: Verdict; rows: number; detail: DriftVerdict }[] | null
+  feed?: Freshness
+}
+
+export interface DriftVerdict {
+  feature: string
+  statistic: string
+  value: number | null
+  typical: number | null
+  limit: number | null
+  largest: number | null
+  p_value: number | null
+  q_value: number | null
+  windows: number
+  state: string
+  drifted: boolean
+  reason: string
+}
