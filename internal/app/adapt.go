@@ -2,13 +2,10 @@ package app
 
 import (
 	"context"
-	"net/http"
-	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/slipway-ml/slipway"
-	"github.com/slipway-ml/slipway/internal/compat/inference"
 	"github.com/slipway-ml/slipway/internal/content"
 	"github.com/slipway-ml/slipway/internal/core/dataset"
 	"github.com/slipway-ml/slipway/internal/core/delivery"
@@ -16,7 +13,6 @@ import (
 	"github.com/slipway-ml/slipway/internal/core/pipeline"
 	"github.com/slipway-ml/slipway/internal/core/registry"
 	"github.com/slipway-ml/slipway/internal/core/retrain"
-	"github.com/slipway-ml/slipway/internal/core/serving"
 	"github.com/slipway-ml/slipway/internal/core/tracking"
 	"github.com/slipway-ml/slipway/internal/kit/query"
 )
@@ -63,39 +59,6 @@ func (c champions) Champion(ctx context.Context, project, model, environment str
 
 func (c champions) InUse(ctx context.Context, project string, version slipway.Ref) (string, error) {
 	return (*c.delivery).InUse(ctx, project, version)
-}
-
-// candidate lets the gate measure a version behind the handler of production.
-type candidate struct {
-	loader serving.Loader
-	dir    string
-}
-
-func (c candidate) Serve(ctx context.Context, v slipway.ModelVersion) (http.Handler, string, func() error, error) {
-	dir, err := os.MkdirTemp(c.dir, "candidate-")
-	if err != nil {
-		return nil, "", nil, err
-	}
-	s, err := serving.New(ctx, serving.Options{Dir: dir, Loader: c.loader, Gateway: "gate"})
-	if err != nil {
-		return nil, "", nil, err
-	}
-	closeAll := func() error {
-		err := s.Close()
-		_ = os.RemoveAll(dir)
-		return err
-	}
-	err = s.Publish(ctx, slipway.Manifest{Number: 1, Time: time.Now().UTC(), Endpoint: []slipway.Endpoint{{Project: v.Project, Name: v.Name,
-		Variant: []slipway.Variant{{Release: "candidate", Role: slipway.Champion, Model: v.ID(), Content: v.Content, Signature: v.Signature, Range: v.Range}}}}})
-	if err != nil {
-		_ = closeAll()
-		return nil, "", nil, err
-	}
-	h := inference.Handler(s, version)
-	p := slipway.Principal{Name: "gate", Role: slipway.Operator}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h.ServeHTTP(w, r.WithContext(slipway.WithPrincipal(r.Context(), p)))
-	}), "/v2/models/" + v.Name + "/infer", closeAll, nil
 }
 
 // models tells delivery and serving of registered versions.

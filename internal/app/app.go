@@ -102,7 +102,7 @@ func rootCommand(env *cli.Env, cfg *config.Config, s *session) *cobra.Command {
 		return err
 	}
 	root.AddCommand(commands(env)...)
-	root.AddCommand(upCommand(env, cfg, s), configCommand(env, cfg))
+	root.AddCommand(upCommand(env, cfg, s), waitCommand(env), configCommand(env, cfg))
 	return root
 }
 

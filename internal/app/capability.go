@@ -2,13 +2,18 @@ package app
 
 import (
 	"context"
+	"net/http"
 	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/slipway-ml/slipway"
+	"github.com/slipway-ml/slipway/internal/backend/predictor"
+	"github.com/slipway-ml/slipway/internal/backend/predictor/python"
+	"github.com/slipway-ml/slipway/internal/backend/predictor/trees"
 	"github.com/slipway-ml/slipway/internal/cli"
+	"github.com/slipway-ml/slipway/internal/compat/inference"
 	"github.com/slipway-ml/slipway/internal/core/access"
 	"github.com/slipway-ml/slipway/internal/core/audit"
 	"github.com/slipway-ml/slipway/internal/core/dataset"
@@ -18,6 +23,7 @@ import (
 	"github.com/slipway-ml/slipway/internal/core/registry"
 	"github.com/slipway-ml/slipway/internal/core/replay"
 	"github.com/slipway-ml/slipway/internal/core/retrain"
+	"github.com/slipway-ml/slipway/internal/core/serving"
 	"github.com/slipway-ml/slipway/internal/core/tracking"
 	"github.com/slipway-ml/slipway/internal/kit/db"
 	"github.com/slipway-ml/slipway/internal/kit/web"
@@ -65,11 +71,18 @@ func commands(e *cli.Env) []*cobra.Command {
 		registry.Commands(e),
 		gate.Commands(e),
 		delivery.Commands(e),
+		serving.Commands(e, serving.Local{Loaders: loaders(), Handler: func(s *serving.Service) http.Handler { return inference.Handler(s, version) }}),
 		replay.Commands(e),
 		retrain.Commands(e),
 		audit.Commands(e),
 		access.Commands(e),
 	)
+}
+
+// loaders read a model that a person points at: to serve one's own file is to
+// execute it.
+func loaders() []predictor.Loader {
+	return []predictor.Loader{trees.Loader{}, python.Loader{}}
 }
 
 // pins is the dataset versions that slipway.lock beside a project names.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/slipway-ml/slipway/internal/cli"
 	"github.com/slipway-ml/slipway/internal/config"
+	"github.com/slipway-ml/slipway/internal/kit/web"
 )
 
 // configCommand is `slipway config`.
@@ -28,4 +29,27 @@ func configCommand(env *cli.Env, cfg *config.Config) *cobra.Command {
 		},
 	})
 	return cmd
+}
+
+// waitCommand is `slipway wait`.
+func waitCommand(env *cli.Env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "wait",
+		Short: "Wait until everything that was started has come to its end",
+		Long: `Wait until every job has ended and every event has been handled: after
+` + "`slipway run`" + ` with a server, until the gates have decided and releases are out.`,
+		Example: "  slipway run && slipway wait && slipway release ls",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := env.Client(cmd.Context())
+			if err != nil {
+				return err
+			}
+			clock, err := OpSettle.Call(cmd.Context(), c, web.None{})
+			if err != nil {
+				return err
+			}
+			return env.Print(clock, func(io.Writer) {})
+		},
+	}
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"os"
 	"sync"
@@ -100,6 +101,30 @@ func (l *loop) advance(ctx context.Context, to time.Time) error {
 	if now := l.clockNow(); to.Before(now) {
 		return slipway.Errorf(slipway.Conflict, "the clock shows %s and does not go back", now.Format(time.RFC3339))
 	}
+	if err := l.set(to); err != nil {
+		return err
+	}
+	l.tick(ctx, to.UTC())
+	return l.settle(ctx)
+}
+
+// observe sets a replay clock that was never moved to the end of the first data
+// that comes: that is when the story begins.
+func (l *loop) observe(_ context.Context, e slipway.Event) error {
+	if !l.replay || !l.clockNow().IsZero() {
+		return nil
+	}
+	var data struct {
+		To time.Time `json:"to"`
+	}
+	if err := json.Unmarshal(e.Data, &data); err != nil || data.To.IsZero() {
+		return nil // files without event time say nothing of the clock
+	}
+	return l.set(data.To)
+}
+
+// set moves the replay clock, on disk first.
+func (l *loop) set(to time.Time) error {
 	text, err := to.UTC().MarshalText()
 	if err != nil {
 		return slipway.Errorf(slipway.Invalid, "not a time: %v", err)
@@ -110,8 +135,7 @@ func (l *loop) advance(ctx context.Context, to time.Time) error {
 	l.mu.Lock()
 	l.now = to.UTC()
 	l.mu.Unlock()
-	l.tick(ctx, to.UTC())
-	return l.settle(ctx)
+	return nil
 }
 
 // settle waits for jobs and events until neither makes more of the other.
@@ -142,11 +166,16 @@ type Clock struct {
 // Operations on the clock.
 var (
 	OpClock   = web.Op[web.None, Clock]{Method: "GET", Path: "/api/v1/clock", Needs: slipway.Reader, Tag: "clock", Summary: "Event time, as windows, schedules and holds see it"}
+	OpSettle  = web.Op[web.None, Clock]{Method: "POST", Path: "/api/v1/clock/settle", Needs: slipway.Writer, Tag: "clock", Summary: "Answer when every job has ended and every event has been handled"}
 	OpAdvance = web.Op[advanceClock, Clock]{Method: "POST", Path: "/api/v1/clock", Needs: slipway.Operator, Tag: "clock", Summary: "Move the clock of a replay workspace, and settle what follows"}
 )
 
 func (l *loop) routes(a *web.API) {
 	OpClock.Serve(a, func(context.Context, web.None) (Clock, error) { return Clock{l.clockNow(), l.replay}, nil })
+	OpSettle.Serve(a, func(ctx context.Context, _ web.None) (Clock, error) {
+		err := l.settle(ctx)
+		return Clock{l.clockNow(), l.replay}, err
+	})
 	OpAdvance.Serve(a, func(ctx context.Context, in advanceClock) (Clock, error) {
 		err := l.advance(ctx, in.Body.To)
 		return Clock{l.clockNow(), l.replay}, err

@@ -101,7 +101,6 @@ func (s *server) assemble() {
 	s.dispatcher = newDispatcher(s.db, consumers)
 	s.loop.dispatcher = s.dispatcher
 	s.jobs.Routes(s.api)
-	s.loop.routes(s.api)
 	s.api.Handle("/api/", "", func(_ http.ResponseWriter, r *http.Request) error {
 		return slipway.Errorf(slipway.NotFound, "there is nothing at %s %s", r.Method, r.URL.Path).WithHint("/api/v1/openapi.json lists the operations")
 	})

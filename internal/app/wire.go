@@ -75,6 +75,7 @@ func (s *server) wire(ctx context.Context) (err error) {
 // list is what the house knows of its capabilities.
 func (s *server) list(p *parts) {
 	s.capabilities = []capability{
+		{name: "clock", routes: s.loop.routes, verbs: []string{"dataset.versioned"}, handle: s.loop.observe},
 		{name: "content", routes: s.content.Routes},
 		{name: "dataset", routes: p.data.Routes},
 		{name: "tracking", routes: p.runs.Routes, tick: p.runs.Tick},
@@ -82,7 +83,7 @@ func (s *server) list(p *parts) {
 		{name: "pipeline", routes: p.pipeline.Routes, tick: p.pipeline.Tick, loop: p.pipeline.Loop},
 		{name: "registry", routes: p.models.Routes, verbs: registry.Verbs, handle: p.models.Handle},
 		{name: "gate", routes: p.gate.Routes, verbs: gate.Verbs, handle: p.gate.Handle},
-		{name: "serving", tick: p.serving.Tick},
+		{name: "serving", routes: p.serving.Routes, tick: p.serving.Tick},
 		{name: "delivery", routes: p.delivery.Routes, verbs: delivery.Verbs, handle: p.delivery.Handle, tick: p.delivery.Tick},
 		{name: "audit", routes: p.log.Routes, verbs: audit.Verbs, handle: p.log.Handle},
 		{name: "access", routes: p.tokens.Routes},
@@ -109,7 +110,7 @@ func (s *server) wireModels(p *parts) {
 	p.models = registry.New(registry.Options{DB: s.db, Content: s.content, Loader: p.loader, Rows: p.query, Applied: p.pipeline,
 		Artifacts: p.runs, InUse: champions{&p.delivery}})
 	p.gate = gate.New(gate.Options{DB: s.db, Content: s.content, Models: p.models, Champions: champions{&p.delivery}, Applied: p.pipeline,
-		Loader: p.loader, Server: candidate{p.loader, s.workspace.path("tmp")}, Parquet: p.query, Key: p.key, Jobs: s.jobs, Now: s.loop.clockNow})
+		Loader: p.loader, Server: inference.Trial{Loader: p.loader}, Parquet: p.query, Key: p.key, Jobs: s.jobs, Now: s.loop.clockNow})
 }
 
 // wireServing connects what happens between a certificate and an answer.

@@ -101,18 +101,18 @@ func appendExplanation(b []byte, x *serving.Explanation, first bool) []byte {
 			b = append(appendNumber(b, v), ',')
 		}
 	}
-	b = close(b)
+	b = endList(b)
 	b = append(b, `,{"name":"shap_base","datatype":"FP64","shape":[`...)
 	b = strconv.AppendInt(b, int64(len(x.Base)), 10)
 	b = append(b, `],"data":[`...)
 	for _, v := range x.Base {
 		b = append(appendNumber(b, v), ',')
 	}
-	return close(b)
+	return endList(b)
 }
 
-// close ends a list whose every element has a comma after it, and its tensor.
-func close(b []byte) []byte {
+// endList ends a list whose every element has a comma after it, and its tensor.
+func endList(b []byte) []byte {
 	if b[len(b)-1] == ',' {
 		b = b[:len(b)-1]
 	}
@@ -130,7 +130,7 @@ func appendSeries(b []byte, s *slipway.Series, rows int) []byte {
 	for i := range rows {
 		b = append(appendValue(b, s, i), ',')
 	}
-	return close(b)
+	return endList(b)
 }
 
 // appendValue writes value i of s as JSON.

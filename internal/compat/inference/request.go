@@ -20,6 +20,7 @@ type parser struct {
 	arena  arena
 	series []slipway.Series
 	rows   int // -1 until a column came
+	guess  int // the field that probably comes next
 	id     string
 	params map[string]json.RawMessage
 	only   []string // outputs that the caller wants; nil for all

@@ -105,6 +105,10 @@ func (s *scanner) str() ([]byte, error) {
 	}
 	from, plain := s.at, true
 	for s.at < len(s.b) {
+		if !special[s.b[s.at]] {
+			s.at++
+			continue
+		}
 		switch c := s.b[s.at]; {
 		case c == '"':
 			raw := s.b[from:s.at]
@@ -130,9 +134,20 @@ func (s *scanner) str() ([]byte, error) {
 	return nil, s.malformed("the end of a string")
 }
 
+// special are the bytes that a string cannot simply pass over.
+var special = func() (t [256]bool) {
+	for c := range t {
+		t[c] = c < ' ' || c >= 0x80 || c == '"' || c == '\\'
+	}
+	return t
+}()
+
 // number reads a JSON number, or NaN as Python writes it.
 func (s *scanner) number() (float64, error) {
 	s.peek()
+	if v, ok := s.short(); ok {
+		return v, nil
+	}
 	from, digits := s.at, 0
 	for s.at < len(s.b) {
 		c := s.b[s.at]
@@ -162,6 +177,47 @@ func (s *scanner) number() (float64, error) {
 		return 0, s.malformed("a number")
 	}
 	return v, nil
+}
+
+// powers of ten that a float64 holds exactly.
+var powers = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15}
+
+// short reads a decimal of at most 15 digits without an exponent: both its
+// digits and its power of ten are exact, so that one division rounds correctly
+// (Clinger 1990). It passes over nothing when the number is another one.
+func (s *scanner) short() (float64, bool) {
+	at, negative := s.at, false
+	if at < len(s.b) && s.b[at] == '-' {
+		negative = true
+		at++
+	}
+	digits, whole, point, m := 0, 0, -1, uint64(0)
+	for ; at < len(s.b); at++ {
+		c := s.b[at]
+		if c == '.' && point < 0 && digits > 0 {
+			point, whole = at, digits
+			continue
+		}
+		if c-'0' > 9 {
+			break
+		}
+		m = 10*m + uint64(c-'0')
+		if digits++; digits > 15 {
+			return 0, false
+		}
+	}
+	if at < len(s.b) && (s.b[at] == 'e' || s.b[at] == 'E' || s.b[at] == '.') || digits == 0 || point == at-1 {
+		return 0, false
+	}
+	v := float64(m)
+	if point >= 0 {
+		v /= powers[digits-whole]
+	}
+	if negative {
+		v = -v
+	}
+	s.at = at
+	return v, true
 }
 
 // word passes over a literal, if that comes next.

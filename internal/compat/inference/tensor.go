@@ -11,6 +11,9 @@ import (
 // tensor reads one input: a column by its name, or with a second dimension all
 // of the model's inputs in the signature's order.
 func (p *parser) tensor() error {
+	if done, err := p.compact(); done || err != nil {
+		return err
+	}
 	var name []byte
 	named, kind, data := false, slipway.Type(""), -1
 	p.shape = p.shape[:0]
@@ -53,6 +56,82 @@ func (p *parser) tensor() error {
 	return err
 }
 
+// compact reads a tensor in the form that most programs write,
+//
+//	{"name":"x","shape":[1],"datatype":"FP64","data":[1.5]}
+//
+// several times faster than member by member. done is false when it is another
+// form; nothing has been read then.
+func (p *parser) compact() (done bool, err error) {
+	p.peek()
+	start := p.at
+	defer func() {
+		if !done {
+			p.at, err = start, nil // the other way finds the same fault, and names it
+		}
+	}()
+	if !p.word(`{"name":"`) {
+		return false, nil
+	}
+	name, ok := p.plain()
+	if !ok || !p.word(`,"shape":[`) {
+		return false, nil
+	}
+	at := p.next(name)
+	rows := 0
+	for p.at < len(p.b) && p.b[p.at] >= '0' && p.b[p.at] <= '9' && rows < 1<<24 {
+		rows = 10*rows + int(p.b[p.at]-'0')
+		p.at++
+	}
+	if at < 0 || p.series[at].Name != "" || !p.word(`],"datatype":"`) {
+		return false, nil
+	}
+	word, ok := p.plain()
+	kind, known := datatypes[string(word)]
+	if !ok || !known || !p.word(`,"data":`) {
+		return false, nil
+	}
+	f := &p.layout.Field[at]
+	if f.Type != "" {
+		kind = f.Type
+	}
+	p.column.reset(f.Name, kind, f)
+	if err := p.flat(&p.column, 1); err != nil || p.column.rows() != rows || !p.word("}") {
+		return false, nil
+	}
+	return true, p.put(at)
+}
+
+// plain reads the rest of a string that has nothing to decode, and its end.
+func (p *parser) plain() ([]byte, bool) {
+	from := p.at
+	for p.at < len(p.b) && !special[p.b[p.at]] {
+		p.at++
+	}
+	if !p.word(`"`) {
+		return nil, false
+	}
+	return p.b[from : p.at-1], true
+}
+
+// next is the place of a field: most callers keep to the layout's order.
+func (p *parser) next(name []byte) int {
+	if p.guess < len(p.layout.Field) && p.layout.Field[p.guess].Name == string(name) {
+		p.guess++
+		return p.guess - 1
+	}
+	at := p.layout.Find(name)
+	p.guess = at + 1
+	return at
+}
+
+// datatypes are the protocol's, and what they stand for.
+var datatypes = map[string]slipway.Type{
+	"FP64": slipway.Float, "FP32": slipway.Float, "FP16": slipway.Float, "BYTES": slipway.Text, "BOOL": slipway.Bool,
+	"INT64": slipway.Int, "INT32": slipway.Int, "INT16": slipway.Int, "INT8": slipway.Int,
+	"UINT64": slipway.Int, "UINT32": slipway.Int, "UINT16": slipway.Int, "UINT8": slipway.Int,
+}
+
 // dimension reads a number of the shape.
 func (p *parser) dimension() error {
 	v, err := p.number()
@@ -69,15 +148,8 @@ func (p *parser) datatype() (slipway.Type, error) {
 	if err != nil {
 		return "", err
 	}
-	switch string(b) {
-	case "FP64", "FP32", "FP16":
-		return slipway.Float, nil
-	case "BYTES":
-		return slipway.Text, nil
-	case "BOOL":
-		return slipway.Bool, nil
-	case "INT64", "INT32", "INT16", "INT8", "UINT64", "UINT32", "UINT16", "UINT8":
-		return slipway.Int, nil
+	if kind, known := datatypes[string(b)]; known {
+		return kind, nil
 	}
 	return "", slipway.Errorf(slipway.Invalid, "%q is no datatype", clip(b)).WithHint("the protocol has BOOL, INT8 to INT64, UINT8 to UINT64, FP16 to FP64 and BYTES")
 }
@@ -121,12 +193,26 @@ func (p *parser) misshapen(name []byte, n int) error {
 
 // flat reads values into c, through up to depth levels of lists.
 func (p *parser) flat(c *column, depth int) error {
-	return p.list(func() error {
+	if err := p.expect('['); err != nil {
+		return err
+	}
+	if p.take(']') {
+		return nil
+	}
+	for {
+		var err error
 		if p.peek() == '[' && depth > 1 {
-			return p.flat(c, depth-1)
+			err = p.flat(c, depth-1)
+		} else {
+			err = c.add(&p.scanner)
 		}
-		return c.add(&p.scanner)
-	})
+		if err != nil || p.take(']') {
+			return err
+		}
+		if err := p.expect(','); err != nil {
+			return err
+		}
+	}
 }
 
 // table reads a tensor of rows × inputs: numbers, in the order of the model's

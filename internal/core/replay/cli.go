@@ -99,7 +99,11 @@ func (o *options) source(ctx context.Context, engine *query.Engine, files []stri
 	column := `"` + o.plan.Time + `"`
 	where, params := " WHERE "+column+" IS NOT NULL", []any{}
 	if !o.plan.From.IsZero() {
-		where, params = where+" AND "+column+" >= ?", append(params, o.plan.From)
+		from := o.plan.From
+		if o.plan.Label != "" {
+			from = from.Add(-o.plan.LabelDelay)
+		}
+		where, params = where+" AND "+column+" >= ?", append(params, from)
 	}
 	if !o.plan.To.IsZero() {
 		where, params = where+" AND "+column+" < ?", append(params, o.plan.To)

@@ -63,7 +63,8 @@ type run struct {
 	report func(Progress)
 }
 
-// Run sends the rows of frames, which come ordered by time, and returns when
+// Run sends the rows of frames, which come ordered by time from LabelDelay before
+// From, so that labels of rows sent by an earlier replay come too, and returns when
 // all are answered and every label that came due was sent. After each tick the
 // server has settled what follows from it, so that the same rows lead to the
 // same decisions. Interrupted, it stops between requests.
@@ -91,23 +92,29 @@ func (r *run) frame(ctx context.Context, f *slipway.Frame) error {
 	}
 	for i := range f.Rows {
 		at := cols.at(i)
-		if !(slipway.Window{From: r.plan.From, To: r.plan.To}).Contains(at) {
-			r.seen.Done++
-			continue
-		}
-		if err := r.tickTo(ctx, at); err != nil {
-			return err
-		}
-		if err := r.sender.send(ctx, cols.body(i)); err != nil {
-			return err
-		}
 		r.seen.Done++
-		if v, ok := cols.truth(i); ok {
-			r.truths = append(r.truths, truth{at.Add(r.plan.LabelDelay),
-				slipway.Label{Endpoint: r.plan.Endpoint, Key: cols.key(i), Value: v, Time: at.Add(r.plan.LabelDelay)}})
+		if !at.Before(r.plan.From) {
+			if err := r.tickTo(ctx, at); err != nil {
+				return err
+			}
+			if err := r.sender.send(ctx, cols.body(i)); err != nil {
+				return err
+			}
 		}
+		r.expect(cols, i, at)
 	}
 	return nil
+}
+
+// expect remembers a row's truth until it is due. Rows from before the replay,
+// which an earlier one sent, come along for theirs.
+func (r *run) expect(cols *columns, i int, at time.Time) {
+	v, ok := cols.truth(i)
+	due := at.Add(r.plan.LabelDelay)
+	if !ok || due.Before(r.plan.From) {
+		return
+	}
+	r.truths = append(r.truths, truth{due, slipway.Label{Endpoint: r.plan.Endpoint, Key: cols.key(i), Value: v, Time: due}})
 }
 
 // tickTo moves the clock up to the last whole tick before at.

@@ -105,18 +105,15 @@ func (b *breaker) constant(o *outcome) bool {
 		return false
 	}
 	input, output := hashRow(o.in), s.Float[0]
+	longer := output == b.output && input != b.input
 	switch {
 	case output != b.output:
 		b.same = 1
-	case input != b.input:
+	case longer:
 		b.same++
 	}
 	b.input, b.output = input, output
-	if b.same < constantAfter {
-		return false
-	}
-	b.same = 0
-	return true
+	return longer && b.same == constantAfter // said once, as long as it lasts
 }
 
 // hashRow mixes the values of the first row (FNV-1a over words).

@@ -69,7 +69,7 @@ func TestSegmentsAreNumberedForEver(t *testing.T) {
 	for round := range 3 {
 		s, _ := open1(t, Options{Dir: dir})
 		publish(t, s, manifest(1, champion("twice")))
-		if _, err := ask(s, "k", 1); err != nil {
+		if _, err := one(s, "k", 1); err != nil {
 			t.Fatal(err)
 		}
 		logged(t, s)
@@ -77,7 +77,7 @@ func TestSegmentsAreNumberedForEver(t *testing.T) {
 		if got := numbers(s, int64(round)); !cmp.Equal(got, []int64{int64(round + 1)}) {
 			t.Fatalf("after %d: %v", round, got)
 		}
-		if err := s.Forget(context.Background(), int64(round+1)); err != nil {
+		if err := s.Forget(context.Background(), "local", int64(round+1)); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.Close(); err != nil {
@@ -90,7 +90,7 @@ func TestFullSegmentsAreSealed(t *testing.T) {
 	s, _ := open1(t, Options{SegmentSize: 10_000})
 	publish(t, s, manifest(1, champion("twice")))
 	for i := range 500 {
-		if _, err := ask(s, "k", float64(i)); err != nil {
+		if _, err := one(s, "k", float64(i)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -128,7 +128,7 @@ func TestAFullDiskRefusesAndRecovers(t *testing.T) {
 			publish(t, s, manifest(1, champion("twice")))
 			for i := range 30 {
 				full = i%3 == 1
-				_, err := ask(s, "k", float64(i))
+				_, err := one(s, "k", float64(i))
 				if full != slipway.IsCode(err, slipway.Unavailable) || full != (s.Ready() != nil) {
 					t.Fatalf("request %d with full=%v: %v, ready %v", i, full, err, s.Ready())
 				}
@@ -148,7 +148,7 @@ func TestATornTailIsCutOff(t *testing.T) {
 	s, _ := open1(t, Options{Dir: dir})
 	publish(t, s, manifest(1, champion("twice")))
 	for i := range 10 {
-		if _, err := ask(s, "k", float64(i)); err != nil {
+		if _, err := one(s, "k", float64(i)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -189,7 +189,7 @@ func TestKillMinusNine(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i := 0; ; i++ {
-			a, err := ask(s, "k", float64(i))
+			a, err := one(s, "k", float64(i))
 			if err != nil {
 				t.Fatal(err)
 			}

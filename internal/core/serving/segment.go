@@ -50,23 +50,12 @@ func (s *Service) Segments(ctx context.Context, after int64) iter.Seq2[Segment, 
 	}
 }
 
-// Log gives visit every sealed segment after a number, in order: for consumers
-// that know nothing of this package.
-func (s *Service) Log(ctx context.Context, after int64, visit func(gateway string, number int64, batches iter.Seq2[*slipway.PredictionBatch, error]) error) error {
-	for g, err := range s.Segments(ctx, after) {
-		if err == nil {
-			err = visit(g.Gateway, g.Number, g.Batches())
-		}
-		if err != nil {
-			return err
-		}
+// Forget removes a gateway's sealed segments up to a number, which somebody has
+// taken in. The last one stays, since it remembers the number.
+func (s *Service) Forget(ctx context.Context, gateway string, through int64) error {
+	if gateway != s.o.Gateway {
+		return slipway.Errorf(slipway.NotFound, "this is the gateway %s, not %s", s.o.Gateway, gateway)
 	}
-	return nil
-}
-
-// Forget removes the sealed segments up to a number, which somebody has taken
-// in. The last one stays, since it remembers the number.
-func (s *Service) Forget(ctx context.Context, through int64) error {
 	list, err := s.log.list()
 	if err != nil {
 		return err
@@ -133,6 +122,18 @@ func (g Segment) Batches() iter.Seq2[*slipway.PredictionBatch, error] {
 			}
 		}
 	}
+}
+
+// All is the segment's batches at once.
+func (g Segment) All() ([]slipway.PredictionBatch, error) {
+	var out []slipway.PredictionBatch
+	for b, err := range g.Batches() {
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, *b)
+	}
+	return out, nil
 }
 
 var (

@@ -175,6 +175,6 @@ func (s *Service) tell(t Trip) {
 		return
 	}
 	s.telling.Go(func() {
-		s.o.Tripped(slipway.WithPrincipal(context.Background(), slipway.Principal{Name: "slipway/serving", Role: slipway.Operator}), t)
+		s.o.Tripped(slipway.WithPrincipal(context.Background(), loader), t)
 	})
 }

@@ -134,8 +134,8 @@ func publish(t *testing.T, s *Service, m slipway.Manifest) {
 	}
 }
 
-// ask sends one row.
-func ask(s *Service, key string, x float64) (Answer, error) {
+// one sends one row.
+func one(s *Service, key string, x float64) (Answer, error) {
 	h, err := s.Find("m", "")
 	if err != nil {
 		return Answer{}, err
@@ -190,7 +190,7 @@ func TestHotSwapLosesNoRequest(t *testing.T) {
 	for w := range 4 {
 		workers.Go(func() {
 			for i := 0; !done.Load(); i++ {
-				a, err := ask(s, fmt.Sprint(w, i), 1)
+				a, err := one(s, fmt.Sprint(w, i), 1)
 				if err != nil {
 					t.Errorf("request %d: %v", i, err)
 					return
@@ -268,7 +268,7 @@ func TestBreakerCutsAChallengerOffWithinAHundredRequests(t *testing.T) {
 			}
 			publish(t, s, m)
 			for i := range 150 {
-				if _, err := ask(s, fmt.Sprint(i), float64(i)); err != nil {
+				if _, err := one(s, fmt.Sprint(i), float64(i)); err != nil {
 					t.Fatalf("request %d was not answered: %v", i, err)
 				}
 			}
@@ -287,7 +287,7 @@ func TestBreakerCutsAChallengerOffWithinAHundredRequests(t *testing.T) {
 			if trip := <-told; trip.Release != "c-"+string(c.content) {
 				t.Errorf("after a restart: %+v", trip)
 			}
-			if a, err := ask(again, "k", 1); err != nil || a.Variant.Role != slipway.Champion {
+			if a, err := one(again, "k", 1); err != nil || a.Variant.Role != slipway.Champion {
 				t.Errorf("after a restart %+v answered, %v", a.Variant, err)
 			}
 		})
@@ -298,7 +298,7 @@ func TestAFailingChampionIsReportedAndStays(t *testing.T) {
 	s, trips := open1(t, Options{})
 	publish(t, s, manifest(1, champion("broken")))
 	for i := range 30 {
-		if _, err := ask(s, "k", float64(i)); err == nil {
+		if _, err := one(s, "k", float64(i)); err == nil {
 			t.Fatal("a broken model answered")
 		}
 	}
@@ -339,13 +339,13 @@ func TestFeaturesFarOutOfRangeTrip(t *testing.T) {
 	v.Range = []slipway.Range{{Feature: "x", Min: 0, Max: 10}}
 	publish(t, s, manifest(1, champion("twice"), v))
 	for range 100 {
-		_, _ = ask(s, "k", 105) // a season later
+		_, _ = one(s, "k", 105) // a season later
 	}
 	if len(trips) != 0 {
 		t.Fatalf("a little drift tripped: %+v", <-trips)
 	}
 	for range 10 {
-		_, _ = ask(s, "k", 10_000) // metres instead of kilometres
+		_, _ = one(s, "k", 10_000) // metres instead of kilometres
 	}
 	if trip := <-trips; !strings.Contains(trip.Reason, "x is far outside") {
 		t.Errorf("%+v", trip)
@@ -361,7 +361,7 @@ func TestShadowScoresTheSameRows(t *testing.T) {
 	for w := range 4 {
 		workers.Go(func() {
 			for i := range 1000 {
-				if _, err := ask(s, fmt.Sprint(w, "/", i), float64(i)); err != nil {
+				if _, err := one(s, fmt.Sprint(w, "/", i), float64(i)); err != nil {
 					t.Error(err)
 				}
 			}
@@ -410,7 +410,7 @@ func TestManifestIsVerifiedAndRemembered(t *testing.T) {
 		t.Fatal(err)
 	}
 	again, _ := open1(t, Options{Dir: dir, Key: public})
-	if a, err := ask(again, "k", 1); err != nil || a.Output.Series[0].Float[0] != 3 {
+	if a, err := one(again, "k", 1); err != nil || a.Output.Series[0].Float[0] != 3 {
 		t.Fatalf("after a restart: %v, %v", a, err)
 	}
 }
@@ -421,14 +421,14 @@ func TestAModelThatCannotBeLoadedChangesNothing(t *testing.T) {
 	if err := s.Publish(context.Background(), manifest(2, champion("gone"))); err == nil {
 		t.Fatal("a manifest without its model was taken without a word")
 	}
-	if a, err := ask(s, "k", 1); err != nil || a.Output.Series[0].Float[0] != 2 {
+	if a, err := one(s, "k", 1); err != nil || a.Output.Series[0].Float[0] != 2 {
 		t.Fatalf("the old champion: %v, %v", a, err)
 	}
 	if err := s.Publish(context.Background(), manifest(3, champion("twice"), challenger("gone", 50))); err == nil {
 		t.Fatal("a challenger without its model was taken without a word")
 	}
 	for i := range 20 {
-		if a, err := ask(s, fmt.Sprint(i), 1); err != nil || a.Variant.Role != slipway.Champion {
+		if a, err := one(s, fmt.Sprint(i), 1); err != nil || a.Variant.Role != slipway.Champion {
 			t.Fatalf("%v, %v", a.Variant, err)
 		}
 	}

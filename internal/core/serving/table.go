@@ -169,6 +169,9 @@ func (s *Service) assemble(ctx context.Context, spec slipway.Endpoint, named map
 	return e, errors.Join(errs...)
 }
 
+// loader is in whose name models are opened.
+var loader = slipway.Principal{Name: "slipway/serving", Role: slipway.Operator}
+
 // load finds or opens a model, and warms it. The caller holds mu.
 func (s *Service) load(ctx context.Context, project string, v slipway.Variant) (*loaded, error) {
 	signature, err := json.Marshal(v.Signature)
@@ -183,6 +186,8 @@ func (s *Service) load(ctx context.Context, project string, v slipway.Variant) (
 	if v.Signature.Task == "" && len(v.Signature.Input) == 0 {
 		registered = nil
 	}
+	// A signed manifest names it: whoever released it had the right to run it.
+	ctx = slipway.WithPrincipal(ctx, loader)
 	model, err := s.o.Loader.Load(ctx, project, v.Content, registered)
 	if err != nil {
 		return nil, err
