@@ -94,8 +94,9 @@ test('each part of the loop shows its latest event', () => {
   assert.equal(worst(f.node.gates), 'bad')
   assert.equal(worst(f.node.pipeline), 'good')
   assert.equal(worst(f.node.serving), 'none')
+  assert.equal(newer(f, event(9, 'run.finished', 'run:s', { kind: 'step', status: 'failed' })).node.pipeline?.number, 2, 'a step is a detail of its run')
   assert.equal(newer(f, event(2, 'dataset.versioned', 'dataset:d@v0')).node.data?.number, 4, 'an older event changes nothing')
-  assert.deepEqual(partOf('release.rolled_back').map((p) => p.name), ['rollout', 'serving'])
+  assert.deepEqual(partOf(event(9, 'release.rolled_back', 'release:r')).map((p) => p.name), ['rollout', 'serving'])
 })
 
 test('an alarm stands until it is cleared, and outweighs labels that come', () => {

@@ -23,8 +23,13 @@ export const nodes: Part[] = [
 ]
 
 /** partOf lists the parts of the loop that an event tells of. */
-export function partOf(verb: string): Part[] {
-  return nodes.filter((n) => n.verbs.some((v) => verb.startsWith(v)))
+export function partOf(e: Event): Part[] {
+  return minor(e) ? [] : nodes.filter((n) => n.verbs.some((v) => e.verb.startsWith(v)))
+}
+
+/** minor reports whether an event is a detail of a larger one: a step of a run. */
+export function minor(e: Event): boolean {
+  return e.verb.startsWith('run.') && e.data?.kind === 'step'
 }
 
 /** Facts are the latest event of each part, and what is alarming now. */
@@ -33,10 +38,10 @@ export interface Facts {
   alarm: Event[]
 }
 
-/** newer puts an event into the facts. Runs of clients are not the pipeline's news while it has its own. */
+/** newer puts an event into the facts. */
 export function newer(f: Facts, e: Event): Facts {
   const node = { ...f.node }
-  for (const p of partOf(e.verb)) if ((node[p.name]?.number ?? -1) <= e.number) node[p.name] = e
+  for (const p of partOf(e)) if ((node[p.name]?.number ?? -1) <= e.number) node[p.name] = e
   return { node, alarm: alarms(f.alarm, e) }
 }
 
