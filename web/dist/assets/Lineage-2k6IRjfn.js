@@ -1,1 +1,0 @@
-import{G as e,I as t,N as n,Tt as r,at as i,mt as a,st as o,wt as s}from"./index-Y4SDNjOO.js";var c=o(`<a class="button">Lineage</a>`);function l(o,l){r(l,!0);var u=c();a(t=>e(u,`href`,t),[()=>t(n.route.project,`trace`,[],{ref:l.ref})]),i(o,u),s()}export{l as t};

@@ -1,1 +1,0 @@
-import{N as e}from"./index-Y4SDNjOO.js";function t(t){return e.route.query.get(t)??``}export{t};
