@@ -5,6 +5,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -50,9 +51,6 @@ func Main() {
 func run(ctx context.Context, w world) int {
 	if len(w.args) == 1 && w.args[0] == "query-worker" {
 		// Not a command for people: internal/kit/query starts it.
-		return query.Serve(w.stdin, w.stdout, w.stderr)
-	}
-	if len(w.args) == 1 && w.args[0] == "query-worker" {
 		return query.Serve(w.stdin, w.stdout, w.stderr)
 	}
 	cfg := config.Load(w.getenv, w.home)
@@ -103,6 +101,7 @@ func rootCommand(env *cli.Env, cfg *config.Config, s *session) *cobra.Command {
 	}
 	root.AddCommand(commands(env)...)
 	root.AddCommand(upCommand(env, cfg, s), waitCommand(env), configCommand(env, cfg))
+	group(root)
 	return root
 }
 
@@ -146,8 +145,13 @@ func misused(cmd *cobra.Command, err error) error {
 	if errors.As(err, &coded) {
 		return err
 	}
-	return slipway.Errorf(slipway.Invalid, "%s", strings.TrimSpace(err.Error())).
-		WithHint("`%s --help` shows how it is used", cmd.CommandPath())
+	// Cobra's own "Did you mean this?" is a paragraph; the hint is one line.
+	said, meant, _ := strings.Cut(err.Error(), "\n\nDid you mean this?")
+	hint := fmt.Sprintf("`%s --help` shows how it is used", cmd.CommandPath())
+	if names := strings.Fields(meant); len(names) > 0 {
+		hint = "did you mean " + strings.Join(names, " or ") + "? " + hint
+	}
+	return slipway.Errorf(slipway.Invalid, "%s", strings.TrimSpace(said)).WithHint("%s", hint)
 }
 
 func eachCommand(cmd *cobra.Command, visit func(*cobra.Command)) {
