@@ -82,7 +82,7 @@ func rootCommand(env *cli.Env, cfg *config.Config, s *session) *cobra.Command {
 		Use:   "slipway",
 		Short: "Take a model from your computer to production, and keep it healthy there",
 		Example: `  slipway init                     a first project that runs at once
-  slipway run                      data -> pipeline -> gates -> registry
+  slipway run                      data -> pipeline -> registry -> gates -> staging
   slipway up                       interface, API and inference on this machine
   slipway serve model.txt          answer requests with a model file
   slipway data add flights/        keep versions of a folder`,

@@ -34,10 +34,6 @@ rows; and forward from rows to every model, release and prediction.`,
 				return err
 			}
 			ref := args[0]
-			if !strings.Contains(ref, ":") && strings.Contains(ref, "@") {
-				return slipway.Errorf(slipway.Invalid, "%s may be a dataset's version or a model's", ref).
-					WithHint("write dataset:%s or model:%s", ref, ref)
-			}
 			if !strings.Contains(ref, ":") {
 				ref = string(slipway.KindPrediction) + ":" + ref
 			}

@@ -236,7 +236,7 @@ func endpointsCommand(e *cli.Env) *cobra.Command {
 				t := e.IO.Table("endpoint", "model", "role", "traffic", "requests", "failed", "per second", "predict p50", "p99", "state")
 				for _, ep := range list.Endpoint {
 					for _, v := range ep.Variant {
-						t.Row(ep.Name, v.Model, string(v.Role), fmt.Sprintf("%d%%", v.Weight), v.Requests, v.Failed, v.Rate,
+						t.Row(ep.Name, v.Model, string(v.Role), fmt.Sprintf("%d%%", v.Weight), v.Requests, v.Failed, math.Round(10*v.Rate)/10,
 							micros(v.Latency["predict"].P50), micros(v.Latency["predict"].P99), v.state(ep))
 					}
 				}
