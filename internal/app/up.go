@@ -48,7 +48,7 @@ monitoring, retraining. Ctrl-C ends it and leaves everything whole.`,
 	}
 	cmd.Flags().StringVar(&listen, "listen", "", "address of the interface and the API (default 127.0.0.1:7070)")
 	cmd.Flags().StringVar(&inference, "inference", "", "address of the inference endpoints (default 127.0.0.1:7071)")
-	cmd.Flags().BoolVar(&replay, "replay", false, "follow event time: the clock moves when `slipway replay` moves it")
+	cmd.Flags().BoolVar(&replay, "replay", false, "follow event time: the clock moves when slipway replay moves it")
 	return cmd
 }
 
