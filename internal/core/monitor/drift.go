@@ -28,16 +28,37 @@ type FeatureDrift struct {
 
 // driftOf decides every watched feature of a release for the window that ends
 // with the day last.
-func (s *Service) driftOf(ctx context.Context, e endpoint, r rules, v variant, last time.Time) ([]FeatureDrift, error) {
+func (s *Service) driftOf(ctx context.Context, e endpoint, r rules, v SeenRelease, last time.Time) ([]FeatureDrift, error) {
 	ref, err := s.reference(ctx, modelKey{e.project, v.Model}, r.zone)
 	if err != nil || ref == nil || len(ref.Feature) == 0 {
 		return nil, err
 	}
-	sum, err := s.count(ctx, e.number, v.Release, addDays(last, 1-r.blocks, r.zone), addDays(last, 1, r.zone))
+	from := addDays(last, 1-r.blocks, r.zone)
+	if v.First.After(from.Add(day)) {
+		return ref.tooYoung(r, v.Release, last), nil
+	}
+	sum, err := s.count(ctx, e.number, v.Release, from, addDays(last, 1, r.zone))
 	if err != nil {
 		return nil, err
 	}
+	if sum.rows == 0 {
+		return nil, nil // a silent endpoint leaves no trail of empty verdicts
+	}
 	return ref.drift(r, sum, v.Release, last)
+}
+
+// tooYoung is the verdicts on a release that did not see the whole window: days
+// of the week that are missing would be drift.
+func (ref *reference) tooYoung(r rules, release string, last time.Time) []FeatureDrift {
+	var out []FeatureDrift
+	for i := range ref.Feature {
+		if name := ref.Feature[i].Name; r.watches(name) {
+			out = append(out, FeatureDrift{Day: last, Feature: name, Release: release, Verdict: NotEnoughData,
+				Detail: stat.DriftVerdict{Feature: name, Statistic: statistic(r.drift.Method), Value: nan, Typical: nan, Limit: nan, Largest: nan,
+					PValue: nan, QValue: nan, State: stat.InsufficientRows, Reason: fmt.Sprintf("the release has not seen %d days yet", r.blocks)}})
+		}
+	}
+	return out
 }
 
 // drift compares counts of a window with the reference.

@@ -29,13 +29,13 @@ func (s *Service) Handle(ctx context.Context, e slipway.Event) error {
 	if model == "" {
 		return nil
 	}
-	rules, err := s.rules(ctx, e.Project)
+	rules, err := s.rules(ctx, place{project: e.Project})
 	if err != nil {
 		return err
 	}
 	k := modelKey{e.Project, model}
 	s.mu.Lock()
-	if s.references[k] == nil {
+	if ref := s.references[k]; ref == nil || len(ref.Feature) == 0 {
 		delete(s.references, k) // it may be known by now
 	}
 	s.mu.Unlock()

@@ -38,7 +38,7 @@ func (s *Service) Compare(ctx context.Context, project, endpointName, champion, 
 	if err != nil {
 		return out, err
 	}
-	r, err := s.rules(ctx, project)
+	r, err := s.rules(ctx, place{project, endpointName})
 	if err != nil {
 		return out, err
 	}
@@ -96,7 +96,13 @@ func (s *Service) Drifted(ctx context.Context, project string, windows int) (fea
 		return 0, err
 	}
 	for _, e := range endpoints {
-		past, err := s.pastVerdicts(ctx, e.number, endOfTime, max(1, windows))
+		if _, imported, err := s.importPlan(ctx, place{project, e.name}); err != nil || imported {
+			if err != nil {
+				return 0, err
+			}
+			continue // a log from elsewhere is no reason to retrain
+		}
+		past, err := s.pastVerdicts(ctx, e.number, e.decided, max(1, windows))
 		if err != nil {
 			return 0, err
 		}

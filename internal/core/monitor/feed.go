@@ -39,7 +39,12 @@ type Freshness struct {
 	Verdict Verdict       `json:"verdict"`
 	Since   time.Time     `json:"since,omitzero"` // when the feature was found stuck
 	Reason  string        `json:"reason,omitempty"`
+	Checks  int           `json:"checks,omitempty"` // hours in a row in which statistics called it stuck
 }
+
+// stuckChecks is how many hours with rows must call a feature stuck, one after
+// the other. A declared limit needs none.
+const stuckChecks = 3
 
 func (in *intake) feed(number int64, project, name string) *feed {
 	f := in.feeds[number]
@@ -86,7 +91,7 @@ func (s *Service) followFeeds(ctx context.Context, in *intake) ([]finding, error
 		if err != nil {
 			return nil, err
 		}
-		rules, err := s.rules(ctx, f.project)
+		rules, err := s.rules(ctx, place{f.project, f.name})
 		if err != nil {
 			return nil, err
 		}
@@ -106,7 +111,7 @@ func (s *Service) followFeeds(ctx context.Context, in *intake) ([]finding, error
 // championReference is the reference of the endpoint's champion, as of the
 // rows that are being taken in.
 func (s *Service) championReference(ctx context.Context, in *intake, f *feed, zone *time.Location) (*reference, error) {
-	var best *variant
+	var best *SeenRelease
 	for k, v := range in.variants {
 		if k.endpoint == f.number && v.Role == slipway.Champion && (best == nil || v.Last.After(best.Last)) {
 			best = v
@@ -126,7 +131,7 @@ func (s *Service) championReference(ctx context.Context, in *intake, f *feed, zo
 }
 
 // championOf is the release that answered last as the champion, or nil.
-func championOf(all []variant) *variant {
+func championOf(all []SeenRelease) *SeenRelease {
 	for i := range all {
 		if all[i].Role == slipway.Champion {
 			return &all[i]
@@ -185,10 +190,6 @@ func (f *feed) follow(e endpoint, r rules, ref *reference) ([]finding, error) {
 	if f.seen.Before(e.seen) {
 		f.seen = e.seen
 	}
-	// The hour under way is judged too: an alarm need not wait for the next row.
-	if err := w.judge(f.seen); err != nil {
-		return nil, err
-	}
 	f.state = feedState{At: hour, Feature: w.state}
 	var err error
 	f.runs, err = packRuns(w.runs)
@@ -213,8 +214,12 @@ func (w *watch) judge(now time.Time) error {
 			state.Usual, state.Limit, state.Reason = minutes(v.Typical), minutes(v.Longest), v.Reason
 			if v.State != stat.Enough {
 				state.Verdict = InsufficientReference
-			} else if v.Stuck && w.rules.watches(name) {
-				state.Verdict = Stuck
+			} else if v.Stuck {
+				// The first row after a quiet night may repeat the last one before
+				// it: only what goes on for some hours with rows is a stuck feed.
+				if state.Checks = w.state[name].Checks + 1; state.Checks >= stuckChecks {
+					state.Verdict = Stuck
+				}
 				state.Reason = fmt.Sprintf("nothing new for %s; days of training had %s, at most %s", hours(state.Age), hours(state.Usual), hours(state.Limit))
 			}
 		}

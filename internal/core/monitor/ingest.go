@@ -16,15 +16,19 @@ const intakeRows = 20_000
 // intake is what one transaction adds: some segments, in the order of their
 // numbers, and everything that follows from their rows.
 type intake struct {
-	segments []Segment // without their batches
+	segments map[string]span // of each gateway
 	rows     int
 	parts    map[partKey]*part
 	bodies   map[partKey][]byte
 	tallies  map[tallyKey]*counting
-	variants map[variantKey]*variant
+	variants map[variantKey]*SeenRelease
 	places   []placed
 	feeds    map[int64]*feed
 }
+
+// span is the numbers of segments that follow on one another: those above
+// after, up to last.
+type span struct{ after, last int64 }
 
 type tallyKey struct {
 	endpoint int64
@@ -47,8 +51,8 @@ type placed struct {
 }
 
 func newIntake() *intake {
-	return &intake{parts: map[partKey]*part{}, bodies: map[partKey][]byte{}, tallies: map[tallyKey]*counting{},
-		variants: map[variantKey]*variant{}, feeds: map[int64]*feed{}}
+	return &intake{segments: map[string]span{}, parts: map[partKey]*part{}, bodies: map[partKey][]byte{}, tallies: map[tallyKey]*counting{},
+		variants: map[variantKey]*SeenRelease{}, feeds: map[int64]*feed{}}
 }
 
 // ingest takes in every sealed segment, each exactly once.
@@ -65,14 +69,17 @@ func (s *Service) ingest(ctx context.Context) error {
 		if segment.Number <= done[segment.Gateway] {
 			continue
 		}
+		if at, begun := in.segments[segment.Gateway]; begun {
+			in.segments[segment.Gateway] = span{at.after, segment.Number}
+		} else {
+			in.segments[segment.Gateway] = span{done[segment.Gateway], segment.Number}
+		}
 		done[segment.Gateway] = segment.Number
 		for i := range segment.Batches {
 			if err := s.take(ctx, in, &segment.Batches[i]); err != nil {
 				return err
 			}
 		}
-		segment.Batches = nil
-		in.segments = append(in.segments, segment)
 		if in.rows >= intakeRows {
 			if err := s.settle(ctx, in); err != nil {
 				return err
@@ -88,14 +95,7 @@ func (s *Service) settle(ctx context.Context, in *intake) error {
 	if len(in.segments) == 0 {
 		return nil
 	}
-	for k, p := range in.parts {
-		body, err := encode(p.frame())
-		if err != nil {
-			return err
-		}
-		in.bodies[k] = body
-	}
-	findings, err := s.followFeeds(ctx, in)
+	findings, err := s.finish(ctx, in)
 	if err != nil {
 		return err
 	}
@@ -105,16 +105,24 @@ func (s *Service) settle(ctx context.Context, in *intake) error {
 	for k := range in.parts {
 		s.scored.drop(k.endpoint, k.day)
 	}
-	last := map[string]int64{}
-	for _, g := range in.segments {
-		last[g.Gateway] = max(last[g.Gateway], g.Number)
-	}
-	for gateway, number := range last {
-		if err := s.o.Log.Forget(ctx, gateway, number); err != nil {
+	for gateway, at := range in.segments {
+		if err := s.o.Log.Forget(ctx, gateway, at.last); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// finish encodes the partitions and judges the feeds.
+func (s *Service) finish(ctx context.Context, in *intake) ([]finding, error) {
+	for k, p := range in.parts {
+		body, err := encode(p.frame())
+		if err != nil {
+			return nil, err
+		}
+		in.bodies[k] = body
+	}
+	return s.followFeeds(ctx, in)
 }
 
 // take spreads a batch over partitions and counts it.
@@ -129,7 +137,7 @@ func (s *Service) take(ctx context.Context, in *intake, b *slipway.PredictionBat
 	if err != nil {
 		return err
 	}
-	rules, err := s.rules(ctx, b.Project)
+	rules, err := s.rules(ctx, place{b.Project, b.Endpoint})
 	if err != nil {
 		return err
 	}
@@ -208,7 +216,7 @@ func (in *intake) variant(endpoint int64, b *slipway.PredictionBatch) {
 	k := variantKey{endpoint, b.Release}
 	v := in.variants[k]
 	if v == nil {
-		v = &variant{Release: b.Release, Model: b.Model, Role: b.Role, First: first, Last: last}
+		v = &SeenRelease{Release: b.Release, Model: b.Model, Role: b.Role, First: first, Last: last}
 		in.variants[k] = v
 	}
 	if first.Before(v.First) {
@@ -258,6 +266,9 @@ func (s *Service) findReference(ctx context.Context, k modelKey, zone *time.Loca
 	ref, err := newReference(t, zone)
 	if err != nil {
 		return nil, err
+	}
+	if len(ref.Feature) == 0 {
+		return ref, nil // not kept: its rows may be known later
 	}
 	if body, err = ref.pack(); err != nil {
 		return nil, err

@@ -54,10 +54,19 @@ func (s *Service) decide(ctx context.Context, e endpoint, now time.Time) error {
 	if e.seen.IsZero() {
 		return nil
 	}
-	r, err := s.rules(ctx, e.project)
+	r, err := s.rules(ctx, place{e.project, e.name})
 	if err != nil {
 		return err
 	}
+	if r.imported {
+		return nil // decided whole when it was imported
+	}
+	return s.decideBy(ctx, e, r, now, nil)
+}
+
+// decideBy decides by some rules. With found nil alarms begin and end; else
+// what was found is only gathered there.
+func (s *Service) decideBy(ctx context.Context, e endpoint, r rules, now time.Time, found *[]finding) error {
 	dirty, err := s.dirtyDays(ctx, e.number)
 	if err != nil {
 		return err
@@ -79,6 +88,9 @@ func (s *Service) decide(ctx context.Context, e endpoint, now time.Time) error {
 	}
 	if len(d.drift)+len(d.days)+len(d.windows)+len(d.clean) == 0 && d.endpoint.decided.Equal(e.decided) && d.endpoint.matured.Equal(e.matured) {
 		return nil
+	}
+	if found != nil {
+		*found, d.found = append(*found, d.found...), nil
 	}
 	return s.commitDecision(ctx, d, now)
 }
@@ -103,14 +115,14 @@ func due(decided, first, until time.Time, zone *time.Location) []time.Time {
 }
 
 // firstOf is the first event time of any release.
-func firstOf(all []variant) time.Time {
-	return slices.MinFunc(all, func(a, b variant) int { return a.First.Compare(b.First) }).First
+func firstOf(all []SeenRelease) time.Time {
+	return slices.MinFunc(all, func(a, b SeenRelease) int { return a.First.Compare(b.First) }).First
 }
 
 // during finds the champion of a day: of the releases that answered as one, the
 // latest to begin that had begun by the day's end. A release that was champion
 // and is not now counts for the days before its successor began.
-func (s *Service) during(ctx context.Context, e endpoint, all []variant, start, end time.Time) (*variant, error) {
+func (s *Service) during(ctx context.Context, e endpoint, all []SeenRelease, start, end time.Time) (*SeenRelease, error) {
 	release, err := s.championOn(ctx, e.number, start, end)
 	if err != nil {
 		return nil, err
@@ -123,7 +135,7 @@ func (s *Service) during(ctx context.Context, e endpoint, all []variant, start, 
 	return championOf(all), nil
 }
 
-func (s *Service) decideDrift(ctx context.Context, d *decision, r rules, all []variant, today time.Time) error {
+func (s *Service) decideDrift(ctx context.Context, d *decision, r rules, all []SeenRelease, today time.Time) error {
 	days := due(d.endpoint.decided, firstOf(all), today, r.zone)
 	if len(days) == 0 {
 		return nil
@@ -161,7 +173,7 @@ func (s *Service) decideDrift(ctx context.Context, d *decision, r rules, all []v
 	return nil
 }
 
-func (s *Service) decideQuality(ctx context.Context, d *decision, r rules, all []variant, dirty []time.Time, now time.Time) error {
+func (s *Service) decideQuality(ctx context.Context, d *decision, r rules, all []SeenRelease, dirty []time.Time, now time.Time) error {
 	today := dayOf(now, r.zone)
 	mature := dayOf(now.Add(-r.maturity()), r.zone) // days before it are mature
 	fresh := due(d.endpoint.matured, firstOf(all), mature, r.zone)
@@ -198,7 +210,7 @@ func (s *Service) decideQuality(ctx context.Context, d *decision, r rules, all [
 }
 
 // restateDay computes a day of every release that has rows on it.
-func (s *Service) restateDay(ctx context.Context, d *decision, r rules, all []variant, start time.Time, mature bool) error {
+func (s *Service) restateDay(ctx context.Context, d *decision, r rules, all []SeenRelease, start time.Time, mature bool) error {
 	end := addDays(start, 1, r.zone)
 	days := map[string]*scored{}
 	for _, v := range all {
@@ -223,7 +235,7 @@ func (s *Service) restateDay(ctx context.Context, d *decision, r rules, all []va
 
 // judgeWindow estimates the window that ends with a day, for every release, and
 // lets the champion's decide about the alarm.
-func (s *Service) judgeWindow(ctx context.Context, d *decision, r rules, all []variant, last time.Time) error {
+func (s *Service) judgeWindow(ctx context.Context, d *decision, r rules, all []SeenRelease, last time.Time) error {
 	end := addDays(last, 1, r.zone)
 	champion, err := s.during(ctx, d.endpoint, all, last, end)
 	if err != nil {

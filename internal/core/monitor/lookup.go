@@ -9,8 +9,8 @@ import (
 	"github.com/slipway-ml/slipway"
 )
 
-// Prediction is one logged answer, whole.
-type Prediction struct {
+// LoggedPrediction is one logged answer, whole.
+type LoggedPrediction struct {
 	ID        string              `json:"id"`
 	Endpoint  string              `json:"endpoint"`
 	Release   string              `json:"release"`
@@ -33,14 +33,14 @@ type Prediction struct {
 
 // Prediction finds a logged answer by its id. It fails with NotFound: an answer
 // that was given moments ago is there after the next tick.
-func (s *Service) Prediction(ctx context.Context, project, id string) (Prediction, error) {
+func (s *Service) Prediction(ctx context.Context, project, id string) (LoggedPrediction, error) {
 	at, err := s.whereIs(ctx, project, id)
 	if err != nil {
-		return Prediction{}, err
+		return LoggedPrediction{}, err
 	}
 	all, err := s.variants(ctx, at.endpoint)
 	if err != nil {
-		return Prediction{}, err
+		return LoggedPrediction{}, err
 	}
 	models := map[string]string{}
 	for _, v := range all {
@@ -48,9 +48,9 @@ func (s *Service) Prediction(ctx context.Context, project, id string) (Predictio
 	}
 	parts, err := s.parts(ctx, at.endpoint, "", at.day)
 	if err != nil {
-		return Prediction{}, err
+		return LoggedPrediction{}, err
 	}
-	out := Prediction{ID: id, Endpoint: at.name, Release: at.release, Model: models[at.release], Key: at.key, Time: at.time, LabelTime: at.labelTime}
+	out := LoggedPrediction{ID: id, Endpoint: at.name, Release: at.release, Model: models[at.release], Key: at.key, Time: at.time, LabelTime: at.labelTime}
 	if at.label != "" {
 		if err := json.Unmarshal([]byte(at.label), &out.Label); err != nil {
 			return out, err
@@ -96,7 +96,7 @@ func (s *Service) findRow(ctx context.Context, p stored, id string) (*slipway.Fr
 	return nil, 0, nil
 }
 
-func (p *Prediction) fill(f *slipway.Frame, row int) {
+func (p *LoggedPrediction) fill(f *slipway.Frame, row int) {
 	p.Role = slipway.VariantRole(f.Column(colRole).Text[row])
 	p.At = time.UnixMicro(int64(f.Column(colAt).Float[row])).UTC()
 	p.Latency = time.Duration(f.Column(colLatency).Float[row]) * time.Microsecond
@@ -143,7 +143,7 @@ func values(f *slipway.Frame) map[string]any {
 }
 
 // Data is what a person wants to see of a prediction, for lineage.
-func (p Prediction) Data() map[string]any {
+func (p LoggedPrediction) Data() map[string]any {
 	out := map[string]any{"time": p.Time, "input": p.Input, "output": p.Output}
 	if p.Key != "" {
 		out["key"] = p.Key

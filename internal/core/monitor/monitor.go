@@ -100,7 +100,8 @@ type Service struct {
 	// stands for a model without reference, until an event says otherwise.
 	references map[modelKey]*reference
 	scored     *scoredCache
-	wake       chan struct{} // an alert waits to be sent
+	imports    map[place]ImportPlan // nil until they are read
+	wake       chan struct{}        // an alert waits to be sent
 }
 
 type place struct{ project, endpoint string }
@@ -140,15 +141,20 @@ type rules struct {
 	quality   *project.Quality
 	freshness map[string]project.Duration
 	alerts    []project.Alert
+	imported  bool
 }
 
 const day = 24 * time.Hour
 
 // rules reads the project in force. A project that was never applied, or that
-// has no monitor section, is counted and not judged.
-func (s *Service) rules(ctx context.Context, name string) (rules, error) {
+// has no monitor section, is counted and not judged. An imported log brings its
+// own rules.
+func (s *Service) rules(ctx context.Context, at place) (rules, error) {
+	if plan, ok, err := s.importPlan(ctx, at); err != nil || ok {
+		return plan.rules(), err
+	}
 	r := rules{zone: time.UTC, blocks: 7}
-	p, err := s.o.Applied.Project(ctx, name)
+	p, err := s.o.Applied.Project(ctx, at.project)
 	if slipway.IsCode(err, slipway.NotFound) {
 		return r, nil
 	}

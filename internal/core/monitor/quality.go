@@ -101,7 +101,7 @@ func (r *rules) metricsOf(task slipway.Task) []stat.Metric {
 }
 
 // restate computes a day of one release anew.
-func (s *Service) restate(ctx context.Context, e endpoint, r rules, v variant, start time.Time) (DayQuality, *scored, error) {
+func (s *Service) restate(ctx context.Context, e endpoint, r rules, v SeenRelease, start time.Time) (DayQuality, *scored, error) {
 	d, err := s.scoredOf(ctx, e, v, r.zone, start)
 	if err != nil {
 		return DayQuality{}, nil, err
@@ -130,7 +130,7 @@ func (s *Service) restate(ctx context.Context, e endpoint, r rules, v variant, s
 }
 
 // window estimates the metrics of a release over the days that end with last.
-func (s *Service) window(ctx context.Context, e endpoint, r rules, v variant, last time.Time) ([]WindowQuality, error) {
+func (s *Service) window(ctx context.Context, e endpoint, r rules, v SeenRelease, last time.Time) ([]WindowQuality, error) {
 	var all stat.Scored
 	var block []int
 	var task slipway.Task

@@ -68,7 +68,7 @@ func (d *scored) into(s *stat.Scored, block []int, number int) []int {
 }
 
 // scoredOf reads what a release predicted on a day.
-func (s *Service) scoredOf(ctx context.Context, e endpoint, v variant, zone *time.Location, start time.Time) (*scored, error) {
+func (s *Service) scoredOf(ctx context.Context, e endpoint, v SeenRelease, zone *time.Location, start time.Time) (*scored, error) {
 	k := scoredKey{e.number, v.Release, start.UnixMicro()}
 	if d := s.scored.get(k); d != nil {
 		return d, nil
@@ -226,6 +226,14 @@ func (c *scoredCache) put(k scoredKey, d *scored) {
 	}
 	c.days[k] = d
 	c.rows += len(d.id)
+}
+
+// clear forgets everything.
+func (c *scoredCache) clear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.days)
+	c.rows = 0
 }
 
 // drop forgets a day whose rows or labels changed.

@@ -31,12 +31,9 @@ var Migration = db.Migration{Name: "monitor", Statements: []string{
 		last BIGINT NOT NULL,
 		rows BIGINT NOT NULL,
 		PRIMARY KEY (endpoint, release))`,
-	`CREATE TABLE monitor_segment (
-		gateway TEXT NOT NULL,
-		number BIGINT NOT NULL,
-		rows BIGINT NOT NULL,
-		at BIGINT NOT NULL,
-		PRIMARY KEY (gateway, number))`,
+	// How far the log of each gateway is taken in.
+	`CREATE TABLE monitor_gateway (gateway TEXT PRIMARY KEY, number BIGINT NOT NULL, at BIGINT NOT NULL)`,
+	`CREATE TABLE monitor_import (project TEXT NOT NULL, endpoint TEXT NOT NULL, detail TEXT NOT NULL, at BIGINT NOT NULL, PRIMARY KEY (project, endpoint))`,
 	// What was answered: where its row is, and the label that it has by now.
 	`CREATE TABLE prediction (
 		endpoint BIGINT NOT NULL,
@@ -245,8 +242,8 @@ func (s *Service) endpoints(ctx context.Context, project string) (out []endpoint
 	return out, err
 }
 
-// variant is a release behind an endpoint, as its log shows it.
-type variant struct {
+// SeenRelease is a release behind an endpoint, as its log shows it.
+type SeenRelease struct {
 	Release string              `json:"release"`
 	Model   string              `json:"model"`
 	Role    slipway.VariantRole `json:"role"`  // of its latest prediction
@@ -255,13 +252,13 @@ type variant struct {
 	Rows    int64               `json:"rows"`
 }
 
-func scanVariant(r db.Scanner) (v variant, err error) {
+func scanVariant(r db.Scanner) (v SeenRelease, err error) {
 	err = r.Scan(&v.Release, &v.Model, &v.Role, &v.First, &v.Last, &v.Rows)
 	return v, err
 }
 
 // variants lists the releases of an endpoint, the latest used first.
-func (s *Service) variants(ctx context.Context, endpoint int64) (out []variant, err error) {
+func (s *Service) variants(ctx context.Context, endpoint int64) (out []SeenRelease, err error) {
 	err = s.o.DB.Read(ctx, func(tx *db.Tx) (err error) {
 		out, err = db.All(tx, scanVariant, `SELECT release, model, role, first, last, rows FROM monitor_variant WHERE endpoint = ? ORDER BY last DESC, first DESC`, endpoint)
 		return err

@@ -37,7 +37,7 @@ func (s *Service) targets(ctx context.Context, found []finding) (map[string][]pr
 		if _, known := out[f.project]; known {
 			continue
 		}
-		r, err := s.rules(ctx, f.project)
+		r, err := s.rules(ctx, place{project: f.project})
 		if err != nil {
 			return nil, err
 		}

@@ -17,8 +17,7 @@ func (s *Service) ingested(ctx context.Context) (map[string]int64, error) {
 			gateway string
 			number  int64
 		}
-		all, err := db.All(tx, func(r db.Scanner) (l last, err error) { return l, r.Scan(&l.gateway, &l.number) },
-			`SELECT gateway, MAX(number) FROM monitor_segment GROUP BY gateway`)
+		all, err := db.All(tx, func(r db.Scanner) (l last, err error) { return l, r.Scan(&l.gateway, &l.number) }, `SELECT gateway, number FROM monitor_gateway`)
 		for _, l := range all {
 			out[l.gateway] = l.number
 		}
@@ -67,16 +66,20 @@ func (s *Service) commit(ctx context.Context, in *intake, found []finding) error
 	return err
 }
 
-// claim writes the segments' numbers. It fails with Conflict when another
-// process took one of them in.
+// claim moves each gateway's position over the segments. It fails with Conflict
+// when another process took them in.
 func (in *intake) claim(tx *db.Tx) error {
-	for _, g := range in.segments {
-		n, err := tx.Exec(`INSERT INTO monitor_segment (gateway, number, rows, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`, g.Gateway, g.Number, in.rows, tx.Now())
+	for _, gateway := range slices.Sorted(keysOf(in.segments)) {
+		at := in.segments[gateway]
+		if _, err := tx.Exec(`INSERT INTO monitor_gateway (gateway, number, at) VALUES (?, 0, ?) ON CONFLICT DO NOTHING`, gateway, tx.Now()); err != nil {
+			return err
+		}
+		n, err := tx.Exec(`UPDATE monitor_gateway SET number = ?, at = ? WHERE gateway = ? AND number = ?`, at.last, tx.Now(), gateway, at.after)
 		if err != nil {
 			return err
 		}
 		if n == 0 {
-			return slipway.Errorf(slipway.Conflict, "segment %d of %s was taken in already", g.Number, g.Gateway)
+			return slipway.Errorf(slipway.Conflict, "the segments of %s after %d were taken in by another process", gateway, at.after)
 		}
 	}
 	return nil

@@ -117,7 +117,8 @@ func (s *Service) joinLabels(ctx context.Context) (more bool, err error) {
 		dirty = nil
 		all, err := db.All(tx, func(r db.Scanner) (l labelRow, err error) {
 			return l, r.Scan(&l.number, &l.project, &l.subject, &l.time, &l.value)
-		}, `SELECT l.number, l.project, l.subject, l.time, l.value FROM label_pending p JOIN label l ON l.number = p.number ORDER BY l.number LIMIT ?`, joinLimit)
+		}, `SELECT number, project, subject, time, value FROM label
+			WHERE number IN (SELECT number FROM label_pending ORDER BY number LIMIT ?) ORDER BY number`, joinLimit)
 		if err != nil || len(all) == 0 {
 			more = false
 			return err

@@ -110,7 +110,7 @@ func (s *Service) whereIs(ctx context.Context, project, id string) (w whereabout
 }
 
 // lastIDs are the last predictions that a release answered.
-func (s *Service) lastIDs(ctx context.Context, endpoint int64, v variant, limit int) (out []string, err error) {
+func (s *Service) lastIDs(ctx context.Context, endpoint int64, v SeenRelease, limit int) (out []string, err error) {
 	if limit <= 0 {
 		return nil, nil
 	}
