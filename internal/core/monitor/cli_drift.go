@@ -38,7 +38,7 @@ func (p *period) at(endpoint AtEndpoint, seen time.Time) (AtEndpoint, error) {
 		if endpoint.To.IsZero() {
 			endpoint.To = seen
 		}
-		endpoint.From = endpoint.To.Add(-time.Duration(p.days) * day)
+		endpoint.From = endpoint.To.Add(-time.Duration(p.days) * day).Truncate(day)
 	}
 	return endpoint, nil
 }
@@ -101,7 +101,7 @@ func (p *period) find(cmd *cobra.Command, e *cli.Env, args []string) (AtEndpoint
 		}
 		for _, s := range all {
 			if s.Endpoint == name {
-				seen = s.Seen.Add(day)
+				seen = s.Seen.Add(time.Hour)
 			}
 		}
 	}

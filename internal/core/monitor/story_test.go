@@ -319,7 +319,7 @@ func TestLabels(t *testing.T) {
 				t.Errorf("%+v: %v", bad, err)
 			}
 		}
-		if w, err := p.Metric(t.Context(), "flights", "delay", "roc_auc"); err != nil || w.Verdict != NotEnoughData || w.Coverage != 1 {
+		if w, err := p.MetricOf(t.Context(), "flights", "delay", "roc_auc"); err != nil || w.Verdict != NotEnoughData || w.Coverage != 1 {
 			t.Errorf("a window of one day: %+v %v", w, err)
 		}
 	})
