@@ -9,7 +9,6 @@ import (
 	"github.com/slipway-ml/slipway/internal/core/audit"
 	"github.com/slipway-ml/slipway/internal/core/delivery"
 	"github.com/slipway-ml/slipway/internal/core/monitor"
-	"github.com/slipway-ml/slipway/internal/core/pipeline"
 	"github.com/slipway-ml/slipway/internal/core/registry"
 	"github.com/slipway-ml/slipway/internal/core/serving"
 )
@@ -85,26 +84,4 @@ func (p predictions) Prediction(ctx context.Context, project, id string) (audit.
 		data["label"] = found.Label
 	}
 	return audit.Prediction{ID: id, Endpoint: found.Endpoint, Release: found.Release, Model: found.Model, Data: data}, nil
-}
-
-// watcher tells retrain how the model in production does.
-type watcher struct {
-	monitor *monitor.Service
-	applied *pipeline.Service
-}
-
-func (w watcher) Drifted(ctx context.Context, project string, windows int) (int, error) {
-	return w.monitor.Drifted(ctx, project, windows)
-}
-
-func (w watcher) Metric(ctx context.Context, project, metric string) (float64, bool, error) {
-	p, err := w.applied.Project(ctx, project)
-	if err != nil || p.Model == nil {
-		return 0, false, err
-	}
-	q, err := w.monitor.Metric(ctx, project, delivery.EndpointName(p.Model.Name, delivery.Production), metric)
-	if slipway.IsCode(err, slipway.NotFound) {
-		return 0, false, nil
-	}
-	return q.Estimate.Value, err == nil && q.Estimate.Known(), err
 }

@@ -76,6 +76,7 @@ func commands(e *cli.Env) []*cobra.Command {
 		gate.Commands(e),
 		delivery.Commands(e),
 		serving.Commands(e, serving.Local{Loaders: loaders(), Handler: func(s *serving.Service) http.Handler { return inference.Handler(s, version) }}),
+		monitor.Commands(e),
 		replay.Commands(e),
 		retrain.Commands(e),
 		audit.Commands(e),

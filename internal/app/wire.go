@@ -70,7 +70,7 @@ func (s *server) wire(ctx context.Context) (err error) {
 		return err
 	}
 	s.wireMonitor(p)
-	p.retrain = retrain.New(retrain.Options{DB: s.db, Applied: p.pipeline, Runner: runner{p.pipeline}, Monitor: watcher{p.monitor, p.pipeline}, Jobs: s.jobs,
+	p.retrain = retrain.New(retrain.Options{DB: s.db, Applied: p.pipeline, Runner: runner{p.pipeline}, Monitor: p.monitor, Jobs: s.jobs,
 		Scorer: scorer{p.pipeline, s.content, p.loader, p.query}})
 	p.log = audit.New(audit.Options{DB: s.db, Key: p.key, Predictions: predictions{p.monitor}})
 	s.hasToken = p.tokens.Any

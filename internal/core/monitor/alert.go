@@ -52,8 +52,8 @@ func (s *Service) Loop(ctx context.Context) error {
 }
 
 // Deliver tries every alert that is due once, and returns in how long to look
-// again. An alert that was taken is sent exactly once more only if the process
-// ends before that is written down; its id is the same then.
+// again. An alert is sent at least once: twice when the process ends after the
+// receiver took it and before that is written down. Its id is the same then.
 func (s *Service) Deliver(ctx context.Context) (time.Duration, error) {
 	due, err := s.dueAlerts(ctx, s.o.Clock.Now())
 	if err != nil {

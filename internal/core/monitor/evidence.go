@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/slipway-ml/slipway"
@@ -87,44 +88,65 @@ func (s *Service) failures(ctx context.Context, endpoint int64, champion, challe
 	return out, nil
 }
 
-// Drifted is how many features drifted in each of the last windows of the
-// project's endpoint (the largest number among its endpoints). The windows are
-// the latest that were decided, a day apart.
+// Drifted is how many features drifted in each of the last windows: the least
+// over them. The windows are the latest that were decided, a day apart, at the
+// endpoint of the project's model in production.
 func (s *Service) Drifted(ctx context.Context, project string, windows int) (features int, err error) {
-	endpoints, err := s.endpoints(ctx, project)
+	e, err := s.production(ctx, project)
+	if slipway.IsCode(err, slipway.NotFound) {
+		return 0, nil
+	}
 	if err != nil {
 		return 0, err
 	}
-	for _, e := range endpoints {
-		if _, imported, err := s.importPlan(ctx, place{project, e.name}); err != nil || imported {
-			if err != nil {
-				return 0, err
-			}
-			continue // a log from elsewhere is no reason to retrain
-		}
-		past, err := s.pastVerdicts(ctx, e.number, e.decided, max(1, windows))
-		if err != nil {
-			return 0, err
-		}
-		n := 0
-		for _, verdicts := range past {
-			all := len(verdicts) >= windows
-			for i := range min(windows, len(verdicts)) {
-				all = all && verdicts[i] == Drifted
-			}
-			if all {
-				n++
-			}
-		}
-		features = max(features, n)
+	windows = max(1, windows)
+	past, err := s.pastVerdicts(ctx, e.number, e.decided, windows)
+	if err != nil {
+		return 0, err
 	}
-	return features, nil
+	count := make([]int, windows)
+	for _, verdicts := range past {
+		for i := range min(windows, len(verdicts)) {
+			if verdicts[i] == Drifted {
+				count[i]++
+			}
+		}
+	}
+	return slices.Min(count), nil
 }
 
-// Metric is the newest estimate of a metric of an endpoint's champion, over
+// Metric is the newest value of a metric over a whole window, of the champion
+// in production; ok is false while too few labels have come.
+func (s *Service) Metric(ctx context.Context, project, metric string) (value float64, ok bool, err error) {
+	e, err := s.production(ctx, project)
+	if err == nil {
+		var w WindowQuality
+		w, err = s.MetricOf(ctx, project, e.name, metric)
+		value, ok = w.Estimate.Value, w.Verdict == OK || w.Verdict == Low
+	}
+	if slipway.IsCode(err, slipway.NotFound) {
+		return 0, false, nil
+	}
+	return value, ok && err == nil, err
+}
+
+// production is the endpoint of the project's model. It fails with NotFound
+// when the project has no model or nothing was logged of it.
+func (s *Service) production(ctx context.Context, project string) (endpoint, error) {
+	p, err := s.o.Applied.Project(ctx, project)
+	if err != nil {
+		return endpoint{}, err
+	}
+	if p.Model == nil {
+		return endpoint{}, slipway.Errorf(slipway.NotFound, "the project %s makes no model", project)
+	}
+	return s.endpointNamed(ctx, project, p.Model.Name)
+}
+
+// MetricOf is the newest estimate of a metric of an endpoint's champion, over
 // monitor.window and with its interval by day. It fails with NotFound while no
 // window is complete.
-func (s *Service) Metric(ctx context.Context, project, endpointName, metric string) (WindowQuality, error) {
+func (s *Service) MetricOf(ctx context.Context, project, endpointName, metric string) (WindowQuality, error) {
 	e, err := s.endpointNamed(ctx, project, endpointName)
 	if err != nil {
 		return WindowQuality{}, err

@@ -205,6 +205,9 @@ func (w *watch) judge(now time.Time) error {
 	for _, name := range slices.Sorted(keysOf(w.runs)) {
 		limit, declared := w.rules.freshness[name]
 		if !declared && !w.rules.watches(name) {
+			if w.state[name].Verdict == Stuck {
+				w.turn(Freshness{Feature: name, Verdict: OK}, now)
+			}
 			continue
 		}
 		v, judged := verdicts[name]

@@ -2,8 +2,8 @@ package monitor
 
 import (
 	"context"
-	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/slipway-ml/slipway"
@@ -96,10 +96,13 @@ func (s *Service) Import(ctx context.Context, projectName string, plan ImportPla
 	}
 	s.turn.Lock()
 	defer s.turn.Unlock()
-	frame, err := s.o.Query.Frame(ctx, query.Request{Tables: []query.Table{{Name: "log", Files: files}}, Limit: importRows,
+	frame, err := s.o.Query.Frame(ctx, query.Request{Tables: []query.Table{{Name: "log", Files: files}}, Limit: importRows + 1,
 		SQL: `SELECT * FROM log ORDER BY ` + quote(plan.Time)})
 	if err != nil {
 		return ImportReport{}, err
+	}
+	if frame.Rows > importRows {
+		return ImportReport{}, slipway.Errorf(slipway.Invalid, "the log has more than %d rows", importRows).WithHint("import a part of it")
 	}
 	l, err := plan.open(frame)
 	if err != nil {
@@ -279,5 +282,5 @@ func cell(s *slipway.Series, i int) string {
 	if s.Text != nil {
 		return s.Text[i]
 	}
-	return fmt.Sprintf("%g", s.Float[i])
+	return strconv.FormatFloat(s.Float[i], 'f', -1, 64)
 }

@@ -3,6 +3,7 @@ package monitor
 import (
 	"cmp"
 	"context"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -264,6 +265,11 @@ func (s *Service) findReference(ctx context.Context, k modelKey, zone *time.Loca
 		return nil, err
 	}
 	ref, err := newReference(t, zone)
+	if slipway.IsCode(err, slipway.Invalid) {
+		// Rows that cannot be used must not hold the log up.
+		slog.WarnContext(ctx, "drift has no reference", "model", k.model, "error", err)
+		ref, err = newReference(Training{Signature: t.Signature}, zone)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -142,10 +142,13 @@ func (s *Service) decideDrift(ctx context.Context, d *decision, r rules, all []S
 	}
 	d.endpoint.decided = today
 	if r.drift == nil {
-		return nil
+		return s.unwatched(ctx, d, kindDrift, r.watches, today)
 	}
 	past, err := s.pastVerdicts(ctx, d.endpoint.number, days[0], among+persist)
 	if err != nil {
+		return err
+	}
+	if err := s.unwatched(ctx, d, kindDrift, r.watches, today); err != nil {
 		return err
 	}
 	for _, start := range days {
@@ -171,6 +174,17 @@ func (s *Service) decideDrift(ctx context.Context, d *decision, r rules, all []S
 		}
 	}
 	return nil
+}
+
+// unwatched ends the alarms of features that slipway.yaml no longer watches.
+func (s *Service) unwatched(ctx context.Context, d *decision, k kind, watches func(string) bool, at time.Time) error {
+	alarms, err := s.firing(ctx, d.endpoint.project, d.endpoint.name, k)
+	for _, a := range alarms {
+		if !watches(a.Subject) {
+			d.found = append(d.found, finding{project: a.Project, endpoint: a.Endpoint, kind: k, subject: a.Subject, at: at})
+		}
+	}
+	return err
 }
 
 func (s *Service) decideQuality(ctx context.Context, d *decision, r rules, all []SeenRelease, dirty []time.Time, now time.Time) error {

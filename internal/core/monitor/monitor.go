@@ -86,7 +86,9 @@ type Training struct {
 	// gate row, in any order; nil when nobody knows them, as for a model that a
 	// client registered without data.
 	Rows *slipway.Frame
-	Time string // name of the time column in Rows
+	// Time is the name of the time column in Rows; "" when there is none: then
+	// nobody can know how much days differ, and drift stays undecided.
+	Time string
 }
 
 // Service watches.

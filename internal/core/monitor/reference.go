@@ -50,6 +50,9 @@ func newReference(t Training, zone *time.Location) (*reference, error) {
 	r := &reference{Signature: t.Signature, Zone: zone.String()}
 	if t.Rows != nil && t.Rows.Rows > 0 {
 		at := t.Rows.Column(t.Time)
+		if t.Time == "" {
+			at = &slipway.Series{Float: make([]float64, t.Rows.Rows)} // all on one day
+		}
 		if at == nil || at.Text != nil {
 			return nil, slipway.Errorf(slipway.Invalid, "the training rows have no time in the column %q", t.Time)
 		}

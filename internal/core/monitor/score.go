@@ -228,6 +228,14 @@ func (c *scoredCache) put(k scoredKey, d *scored) {
 	c.rows += len(d.id)
 }
 
+// clear forgets everything.
+func (c *scoredCache) clear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.days)
+	c.rows = 0
+}
+
 // drop forgets a day whose rows or labels changed.
 func (c *scoredCache) drop(endpoint int64, day time.Time) {
 	c.mu.Lock()

@@ -30,6 +30,15 @@ func (s *Service) Alarms(ctx context.Context, project, endpoint string, limit in
 	return out, err
 }
 
+// firing lists the alarms of one kind that an endpoint has now.
+func (s *Service) firing(ctx context.Context, project, endpoint string, k kind) (out []Alarm, err error) {
+	err = s.o.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		out, err = db.All(tx, scanAlarm, `SELECT `+alarmColumns+` FROM alarm WHERE project = ? AND endpoint = ? AND kind = ? AND firing <> 0 ORDER BY subject`, project, endpoint, string(k))
+		return err
+	})
+	return out, err
+}
+
 // targets is where the alarms of each project in found are told.
 func (s *Service) targets(ctx context.Context, found []finding) (map[string][]project.Alert, error) {
 	out := map[string][]project.Alert{}
@@ -133,8 +142,8 @@ func enqueue(tx *db.Tx, p place, t project.Alert, alarms []Alarm) error {
 	if t.Slack != "" {
 		kind, secret = "slack", t.Slack
 	}
-	_, err := tx.Exec(`INSERT INTO alert (project, endpoint, kind, secret, body, state, attempts, next, error, created, sent) VALUES (?, ?, ?, ?, ?, 'waiting', 0, ?, '', ?, 0)`,
-		p.project, p.endpoint, kind, string(secret), db.JSON(alarms), tx.Now(), tx.Now())
+	_, err := tx.Exec(`INSERT INTO alert (project, endpoint, kind, secret, body, state, attempts, next, error, created, sent) VALUES (?, ?, ?, ?, ?, 'waiting', 0, 0, '', ?, 0)`,
+		p.project, p.endpoint, kind, string(secret), db.JSON(alarms), tx.Now())
 	return err
 }
 
@@ -147,7 +156,7 @@ type Alert struct {
 	Secret   string    `json:"secret"` // name of the secret that holds the target
 	State    string    `json:"state"`  // waiting, sent, failed
 	Attempts int       `json:"attempts"`
-	Next     time.Time `json:"next"`            // machine time of the next attempt
+	Next     time.Time `json:"next,omitzero"`   // machine time of the next attempt; zero is at once
 	Error    string    `json:"error,omitempty"` // of the last attempt
 	Created  time.Time `json:"created"`
 	Sent     time.Time `json:"sent,omitzero"`

@@ -71,7 +71,8 @@ func (s *Service) beginImport(ctx context.Context, project string, plan ImportPl
 		return nil
 	})
 	s.mu.Lock()
-	s.imports, s.scored = nil, newScoredCache()
+	s.imports = nil
 	s.mu.Unlock()
+	s.scored.clear()
 	return err
 }
