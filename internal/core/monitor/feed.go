@@ -55,11 +55,18 @@ func (in *intake) feed(number int64, project, name string) *feed {
 	return f
 }
 
-// add appends the inputs of a batch.
-func (f *feed) add(b *slipway.PredictionBatch) {
+// ahead is how far event time may be before the clock: an event can be foreseen,
+// but one wrong year in a request must not stop the feeds' clock for ever.
+const ahead = 7 * day
+
+// add appends the inputs of a batch, less the rows beyond a time.
+func (f *feed) add(b *slipway.PredictionBatch, limit time.Time) {
 	before := len(f.times)
-	for _, t := range b.Time {
-		f.times = append(f.times, t.UnixMicro())
+	var rows []int
+	for i, t := range b.Time {
+		if t.Before(limit) {
+			rows, f.times = append(rows, i), append(f.times, t.UnixMicro())
+		}
 	}
 	if b.Input != nil {
 		for i := range b.Input.Series {
@@ -68,7 +75,7 @@ func (f *feed) add(b *slipway.PredictionBatch) {
 			for len(v) < before {
 				v = append(v, nan)
 			}
-			for r := range b.Input.Rows {
+			for _, r := range rows {
 				v = append(v, code(s, r))
 			}
 			f.values[s.Name] = v

@@ -165,7 +165,7 @@ func (s *Service) take(ctx context.Context, in *intake, b *slipway.PredictionBat
 	in.rows += len(b.ID)
 	in.variant(number, b)
 	if b.Role != slipway.Shadow {
-		in.feed(number, b.Project, b.Endpoint).add(b)
+		in.feed(number, b.Project, b.Endpoint).add(b, s.o.Now().Add(ahead))
 	}
 	return nil
 }

@@ -396,6 +396,25 @@ func TestAlertsAreTriedUntilTheyAreTaken(t *testing.T) {
 	})
 }
 
+// TestARequestFromTheFuture is one row with a wrong year.
+func TestARequestFromTheFuture(t *testing.T) {
+	each(t, func(t *testing.T, d *db.DB) {
+		p := newProduction(t, d)
+		p.run(1)
+		odd := batch("r1", slipway.Champion, "delay@v1")
+		add(odd, strings.Repeat("f", 32), "", start.AddDate(100, 0, 0), 0.5, names, p.life.hour(start.Add(12 * time.Hour))[0])
+		p.log.seal(*odd)
+		p.life.stuck = true
+		p.run(1)
+		if got := p.firingNow(); got != "feed/weather" {
+			t.Errorf("%q fires", got)
+		}
+		if e := must(p.endpointNamed(t.Context(), "flights", "delay")); e.seen.After(p.at) {
+			t.Errorf("the endpoint was seen in %s", e.seen)
+		}
+	})
+}
+
 func TestDaysArePackedAndStayReadable(t *testing.T) {
 	each(t, func(t *testing.T, d *db.DB) {
 		p := newProduction(t, d)
