@@ -172,14 +172,12 @@ func (d *dispatcher) position(name string) int64 {
 // drain returns when every consumer has handled every event there is, and the
 // handling caused no new one.
 func (d *dispatcher) drain(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, d.moved.Broadcast)
-	defer stop()
 	for {
 		last, err := d.db.LastEvent(ctx)
 		if err != nil {
 			return err
 		}
-		if err := d.reach(ctx, last); err != nil {
+		if err := d.reach(ctx, last, ""); err != nil {
 			return err
 		}
 		again, err := d.db.LastEvent(ctx)
@@ -189,12 +187,30 @@ func (d *dispatcher) drain(ctx context.Context) error {
 	}
 }
 
-// reach waits until every consumer is at number.
-func (d *dispatcher) reach(ctx context.Context, number int64) error {
+// pass waits until the named consumer has handled every event there is.
+func (d *dispatcher) pass(ctx context.Context, name string) error {
+	last, err := d.db.LastEvent(ctx)
+	if err != nil {
+		return err
+	}
+	return d.reach(ctx, last, name)
+}
+
+// reach waits until the named consumer, or every one when name is empty, is at
+// number.
+func (d *dispatcher) reach(ctx context.Context, number int64, name string) error {
+	stop := context.AfterFunc(ctx, func() {
+		d.mu.Lock() // else it could fall between a look at ctx and the wait
+		defer d.mu.Unlock()
+		d.moved.Broadcast()
+	})
+	defer stop()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for {
-		behind := slices.ContainsFunc(d.consumers, func(c consumer) bool { return d.at[c.name] < number })
+		behind := slices.ContainsFunc(d.consumers, func(c consumer) bool {
+			return (name == "" || name == c.name) && d.at[c.name] < number
+		})
 		if !behind || ctx.Err() != nil {
 			return ctx.Err()
 		}

@@ -107,7 +107,9 @@ func (s *server) wirePipeline(p *parts) error {
 	}
 	p.pipeline = pipeline.New(pipeline.Options{DB: s.db, Content: s.content, ContentDir: s.workspace.path("content"),
 		Dir: s.workspace.path("pipeline"), Query: p.query, Compute: process.Runner{}, Data: data{p.data}, Tracker: tracker{p.runs},
-		Jobs: s.jobs, Step: []string{self, "step"}, Server: "unix:" + s.workspace.socket(), SDK: sdk.Extract,
+		Jobs: s.jobs, Judged: func(ctx context.Context, project, run string) (*pipeline.Judgement, error) {
+			return s.judged(ctx, p, project, run)
+		}, Step: []string{self, "step"}, Server: "unix:" + s.workspace.socket(), SDK: sdk.Extract,
 		Python: s.config.Get(config.Python), Getenv: s.getenv, Secret: s.secret})
 	return nil
 }

@@ -90,40 +90,48 @@ func (s *Service) forget(d *drive) {
 // has not ended is joined rather than repeated. It fails as check does, and with
 // Unavailable while the server ends.
 func (s *Service) Submit(ctx context.Context, name string, r Request) (string, error) {
-	p, rev, err := s.Revision(ctx, name, r.Revision)
+	d, err := s.submit(ctx, name, r)
 	if err != nil {
 		return "", err
 	}
+	return d.run.ID, nil
+}
+
+// submit is Submit for who wants to see the run's end, however soon it comes.
+func (s *Service) submit(ctx context.Context, name string, r Request) (*drive, error) {
+	p, rev, err := s.Revision(ctx, name, r.Revision)
+	if err != nil {
+		return nil, err
+	}
 	if err := s.check(p, r); err != nil {
-		return "", err
+		return nil, err
 	}
 	select {
 	case <-s.started:
 	case <-ctx.Done():
-		return "", ctx.Err()
+		return nil, ctx.Err()
 	}
 	if s.lifetime.Err() != nil {
-		return "", slipway.Errorf(slipway.Unavailable, "the server is ending")
+		return nil, slipway.Errorf(slipway.Unavailable, "the server is ending")
 	}
 	s.submitting.Lock()
 	defer s.submitting.Unlock()
 	if r.Revision = rev.Number; r.Trigger == "" {
 		r.Trigger = "by hand"
 	}
-	if id, ok := s.joins(name, r); ok {
-		return id, nil
+	if d := s.joins(name, r); d != nil {
+		return d, nil
 	}
 	run := Run{ID: newID(), Project: name, Revision: rev.Number, State: Queued, Trigger: r.Trigger, Reason: r.Reason,
 		Actor: slipway.PrincipalOf(ctx).Name, Request: r, Created: s.now()}
 	if err := s.insertRun(ctx, run); err != nil {
-		return "", err
+		return nil, err
 	}
-	s.open(run)
-	return run.ID, nil
+	return s.open(run), nil
 }
 
-// joins finds a run under way that does the same work.
-func (s *Service) joins(project string, r Request) (string, bool) {
+// joins finds a run under way that does the same work, or nil.
+func (s *Service) joins(project string, r Request) *drive {
 	s.mu.Lock()
 	runs := slices.Collect(maps.Values(s.runs))
 	s.mu.Unlock()
@@ -132,10 +140,10 @@ func (s *Service) joins(project string, r Request) (string, bool) {
 		same := d.run.Project == project && !d.run.State.Done() && !d.cancelled && sameWork(d.run.Request, r)
 		d.mu.Unlock()
 		if same {
-			return d.run.ID, true
+			return d
 		}
 	}
-	return "", false
+	return nil
 }
 
 // drive brings one run to its end.
