@@ -86,7 +86,7 @@ func rootCommand(env *cli.Env, cfg *config.Config, s *session) *cobra.Command {
 		Use:   "slipway",
 		Short: "Take a model from your computer to production, and keep it healthy there",
 		Example: `  slipway init                     a first project that runs at once
-  slipway run                      data -> pipeline -> gates -> registry
+  slipway run                      data -> pipeline -> registry -> gates -> staging
   slipway up                       interface, API and inference on this machine
   slipway serve model.txt          answer requests with a model file
   slipway data add flights/        keep versions of a folder`,
@@ -111,6 +111,7 @@ func rootCommand(env *cli.Env, cfg *config.Config, s *session) *cobra.Command {
 	}
 	root.AddCommand(commands(env)...)
 	root.AddCommand(upCommand(env, cfg, s), waitCommand(env), configCommand(env, cfg))
+	group(root)
 	return root
 }
 
@@ -162,8 +163,13 @@ func misused(cmd *cobra.Command, err error) error {
 	if errors.As(err, &coded) {
 		return err
 	}
-	return slipway.Errorf(slipway.Invalid, "%s", strings.TrimSpace(err.Error())).
-		WithHint("`%s --help` shows how it is used", cmd.CommandPath())
+	// Cobra's own "Did you mean this?" is a paragraph; the hint is one line.
+	said, meant, _ := strings.Cut(err.Error(), "\n\nDid you mean this?")
+	hint := fmt.Sprintf("`%s --help` shows how it is used", cmd.CommandPath())
+	if names := strings.Fields(meant); len(names) > 0 {
+		hint = "did you mean " + strings.Join(names, " or ") + "? " + hint
+	}
+	return slipway.Errorf(slipway.Invalid, "%s", strings.TrimSpace(said)).WithHint("%s", hint)
 }
 
 func eachCommand(cmd *cobra.Command, visit func(*cobra.Command)) {

@@ -155,6 +155,14 @@ func (s *server) secret(name string) (string, bool) {
 	return v, v != ""
 }
 
+// requiredSecret is secret for those who cannot do without.
+func (s *server) requiredSecret(name string) (string, error) {
+	if v, ok := s.secret(name); ok {
+		return v, nil
+	}
+	return "", slipway.Errorf(slipway.Invalid, "the secret $%s is not set", name).WithHint("set it in the environment of `slipway up`")
+}
+
 // report logs an error that nobody is there to be told of.
 func (s *server) report(ctx context.Context, what string, err error) {
 	if err != nil && ctx.Err() == nil {

@@ -48,7 +48,7 @@ monitoring, retraining. Ctrl-C ends it and leaves everything whole.`,
 	}
 	cmd.Flags().StringVar(&listen, "listen", "", "address of the interface and the API (default 127.0.0.1:7070)")
 	cmd.Flags().StringVar(&inference, "inference", "", "address of the inference endpoints (default 127.0.0.1:7071)")
-	cmd.Flags().BoolVar(&replay, "replay", false, "follow event time: the clock moves when `slipway replay` moves it")
+	cmd.Flags().BoolVar(&replay, "replay", false, "follow event time: the clock moves when slipway replay moves it")
 	return cmd
 }
 
@@ -119,11 +119,11 @@ func (s *server) listen() (open []*http.Server, err error) {
 		return nil, err
 	}
 	s.door.Session = hex.EncodeToString(secret)
-	for setting, handler := range map[string]http.Handler{config.Listen: s.api.Mux, config.Inference: s.inference} {
-		if handler == nil {
-			continue
-		}
-		srv, err := s.serveTCP(setting, handler)
+	for _, l := range []struct {
+		setting string
+		handler http.Handler
+	}{{config.Listen, s.api.Mux}, {config.Inference, s.inference}} {
+		srv, err := s.serveTCP(l.setting, l.handler)
 		if err != nil {
 			return open, err
 		}

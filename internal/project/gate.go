@@ -14,7 +14,7 @@ type Gates struct {
 	Latency *LatencyGate `json:"latency,omitempty"`
 	// MinRows is the least number of rows on which a verdict is given. Defaults to 1.
 	MinRows int `json:"min_rows" jsonschema:"minimum=1"`
-	// OnFail is what becomes of a version that does not pass: refuse (it is not registered) or register (it is, and needs a waiver to be released). Defaults to refuse.
+	// OnFail is what becomes of a version that does not pass: refuse (nobody can release it to production) or register (a waiver, which is recorded, can). Defaults to refuse.
 	OnFail string `json:"on_fail" jsonschema:"enum=refuse,enum=register"`
 }
 

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -87,7 +89,7 @@ func printTrace(w io.Writer, t Trace) {
 		default:
 			mark += "* "
 		}
-		fmt.Fprintf(w, "%s%s%s\n", mark, n.Ref, said(n))
+		fmt.Fprintf(w, "%s%s%s\n", mark, shortRef(n.Ref), said(n))
 	}
 	if !t.Whole {
 		fmt.Fprintf(w, "(only the nearest %d things are shown)\n", len(t.Node))
@@ -122,22 +124,46 @@ func facts(data json.RawMessage) string {
 	}
 	var names []string
 	for name, v := range m {
-		switch v.(type) {
-		case string, float64, bool:
+		switch v := v.(type) {
+		case string:
+			if v != "" {
+				names = append(names, name)
+			}
+		case float64, bool:
 			names = append(names, name)
 		}
 	}
 	slices.Sort(names)
 	var out []string
 	for _, name := range names {
-		text := fmt.Sprint(m[name])
-		if len(text) > 40 {
-			text = text[:37] + "…"
-		}
-		out = append(out, name+" "+text)
+		out = append(out, name+" "+brief(m[name]))
 	}
 	if len(out) == 0 {
 		return ""
 	}
 	return " (" + strings.Join(out, ", ") + ")"
 }
+
+// brief writes one value: a digest by its beginning, a whole number in full,
+// long text cut.
+func brief(v any) string {
+	switch v := v.(type) {
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	case string:
+		if digest.MatchString(v) {
+			return v[:12]
+		}
+		if r := []rune(v); len(r) > 40 {
+			return string(r[:39]) + "…"
+		}
+	}
+	return fmt.Sprint(v)
+}
+
+// digest is what a SHA-256 looks like.
+var digest = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// shortRef writes a reference by the beginning of its digest, which names it
+// well enough for a reader.
+func shortRef(r slipway.Ref) string { return string(r.Kind) + ":" + brief(r.ID) }

@@ -91,8 +91,12 @@ func listCommand(e *cli.Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return e.Print(all, func(io.Writer) {
-				t := e.IO.Table("RELEASE", "MODEL", "ENVIRONMENT", "STATE", "SINCE", "BY", "WHY")
+			return e.Print(all, func(w io.Writer) {
+				if len(all) == 0 {
+					fmt.Fprintf(w, "no releases in project %s: `slipway deploy MODEL@vN` makes one\n", project)
+					return
+				}
+				t := e.IO.Table("release", "model", "environment", "state", "since", "by", "why")
 				for _, r := range all {
 					t.Row(r.ID, r.Model, r.Environment, stateText(r), r.Since, r.Actor, r.Reason)
 				}
@@ -141,7 +145,7 @@ func historyCommand(e *cli.Env) *cobra.Command {
 				return err
 			}
 			return e.Print(all, func(io.Writer) {
-				t := e.IO.Table("ENVIRONMENT", "MODEL", "RELEASE", "FROM", "UNTIL", "FROM (EVENT TIME)", "UNTIL (EVENT TIME)")
+				t := e.IO.Table("environment", "model", "release", "from", "until", "from (event time)", "until (event time)")
 				for _, r := range all {
 					t.Row(r.Environment, r.Model, r.Release, r.Begun, r.Ended, r.BegunEvent.Format(time.RFC3339), eventText(r.EndedEvent))
 				}

@@ -126,6 +126,9 @@ func (s *Service) admit(ctx context.Context, r Release) error {
 		return nil
 	case err != nil:
 		return err
+	case r.Environment == Production && !c.Passed() && c.Verdict == string(slipway.Ungated):
+		return slipway.Errorf(slipway.Refused, "no gate has judged %s", r.Model).
+			WithHint("`slipway gate run %s` does, by the gates in slipway.yaml; `slipway gate waive` lets it through, and is recorded", r.Model)
 	case r.Environment == Production && !c.Passed():
 		return slipway.Errorf(slipway.Refused, "the gates say %s to %s", c.Verdict, r.Model).
 			WithHint("`slipway gate show %s` shows the evidence", r.Model)

@@ -66,6 +66,10 @@ func pick(args []string) (run, step string) {
 
 func tellWhy(t *term.IO, w io.Writer, r Run, whole bool) {
 	fmt.Fprintf(w, "run %s, revision %d, %s\n", short(r.ID), r.Revision, r.State)
+	width := 0
+	for _, k := range r.Task {
+		width = max(width, len(k.Step))
+	}
 	for _, k := range r.Task {
 		verdict := "ran"
 		switch {
@@ -74,7 +78,7 @@ func tellWhy(t *term.IO, w io.Writer, r Run, whole bool) {
 		case k.Attempt == 0:
 			verdict = string(k.State)
 		}
-		fmt.Fprintf(w, "%s  %s: %s\n", t.Paint(term.Bold, k.Step), verdict, k.Why.Reason)
+		fmt.Fprintf(w, "%s  %s: %s\n", t.Paint(term.Bold, fmt.Sprintf("%-*s", width, k.Step)), verdict, k.Why.Reason)
 		for _, c := range k.Why.Change {
 			fmt.Fprintf(w, "  %s\n", c.sentence())
 		}

@@ -90,7 +90,8 @@ type Snapshot struct {
 }
 
 // TakeSnapshot lists and hashes the project's code: in Git, the files that it
-// tracks or would track; elsewhere, everything but what is known to be no code.
+// tracks or would track, without virtual environments; elsewhere, everything but
+// what is known to be no code.
 // Data and outputs of steps are never code. It fails with Invalid when there is
 // too much.
 func TakeSnapshot(ctx context.Context, p *project.Project, state *TreeState) (Snapshot, error) {
@@ -192,7 +193,27 @@ func listGit(ctx context.Context, dir string) ([]string, bool, error) {
 	}
 	names := strings.FieldsFunc(string(out), func(r rune) bool { return r == 0 })
 	slices.Sort(names)
-	return slices.Compact(names), true, nil
+	return outsideEnvironments(slices.Compact(names)), true, nil
+}
+
+// outsideEnvironments takes away what stands in a virtual environment or is
+// compiled: a project whose .gitignore does not name them yet is no project of
+// thousands of files.
+func outsideEnvironments(names []string) []string {
+	environment := map[string]bool{}
+	for _, name := range names {
+		if path.Base(name) == "pyvenv.cfg" {
+			environment[path.Dir(name)] = true
+		}
+	}
+	return slices.DeleteFunc(names, func(name string) bool {
+		for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+			if environment[dir] || path.Base(dir) == "__pycache__" {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 func gitSource(ctx context.Context, dir string) Source {

@@ -82,7 +82,7 @@ func printVersion(w io.Writer, m Model, v slipway.ModelVersion) {
 		for _, d := range v.Dataset {
 			line("dataset", d.ID)
 		}
-		line("commit", v.Commit)
+		line("code", v.Commit)
 		line("environment", v.Environment)
 		line("content", fmt.Sprintf("%s (%s)", v.Content.Short(), size(v.Size)))
 		line("aliases", aliases(m, v.Version))

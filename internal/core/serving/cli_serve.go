@@ -53,7 +53,7 @@ A pickle or a Python file executes its code: serve only what you trust.`,
 			return o.run(cmd.Context(), e, local, args[0])
 		},
 	}
-	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:7071", "address to listen on; one beyond this machine needs SLIPWAY_TOKEN")
+	cmd.Flags().StringVar(&o.listen, "listen", defaultInference, "address to listen on; one beyond this machine needs SLIPWAY_TOKEN")
 	cmd.Flags().StringVar(&o.name, "name", "", "name of the endpoint (default: of the file)")
 	cmd.Flags().StringVar(&o.log, "log", "", "folder that keeps the prediction log (default: gone when the command ends)")
 	return cmd
@@ -156,5 +156,10 @@ func announce(e *cli.Env, s *Service, name, address, log string) error {
 			return
 		}
 		fmt.Fprintf(w, "\ntry it:\n  curl -s %s -d %s\n", info.URL, quoted(info.Example))
+		where := ""
+		if address != defaultInference {
+			where = "SLIPWAY_INFERENCE=" + address + " "
+		}
+		fmt.Fprintf(w, "or\n  %sslipway predict %s -d %s\n", where, name, quoted(exampleRow(signature)))
 	})
 }

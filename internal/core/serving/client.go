@@ -13,6 +13,9 @@ import (
 	"github.com/slipway-ml/slipway"
 )
 
+// defaultInference is where endpoints answer when nobody says otherwise.
+const defaultInference = "127.0.0.1:7071"
+
 // client asks an inference address, as any other caller would.
 type client struct {
 	address, token string
@@ -47,7 +50,7 @@ type replyTensor struct {
 func newClient(getenv func(string) string) *client {
 	address := getenv("SLIPWAY_INFERENCE")
 	if address == "" {
-		address = "127.0.0.1:7071"
+		address = defaultInference
 	}
 	if !strings.Contains(address, "://") {
 		address = "http://" + address
@@ -182,4 +185,18 @@ func requestOf(typed []byte) ([]byte, error) {
 		inputs = append(inputs, map[string]any{"name": name, "shape": []int{len(rows)}, "datatype": kind, "data": columns[name]})
 	}
 	return json.Marshal(map[string]any{"inputs": inputs})
+}
+
+// firstRow is the values of the first row as it was typed, by column; empty for
+// a request in the protocol's own form.
+func firstRow(typed []byte) map[string]any {
+	var one map[string]any
+	if json.Unmarshal(typed, &one) == nil {
+		return one
+	}
+	var rows []map[string]any
+	if json.Unmarshal(typed, &rows) == nil && len(rows) > 0 {
+		return rows[0]
+	}
+	return nil
 }

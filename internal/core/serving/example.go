@@ -23,28 +23,52 @@ func Example(s slipway.Signature) string {
 		Inputs []tensor `json:"inputs"`
 	}
 	for _, c := range s.Input {
-		t := tensor{Name: c.Name, Shape: []int{1}, Datatype: "FP64", Data: []any{1}}
-		switch {
-		case len(c.Categories) > 0 && !c.Type.Numeric():
-			t.Datatype, t.Data[0] = "BYTES", c.Categories[0]
-		case len(c.Categories) > 0:
-			t.Data[0] = json.Number(c.Categories[0])
-		case c.Type == slipway.Text || c.Type == slipway.Binary:
-			t.Datatype, t.Data[0] = "BYTES", "a"
-		case c.Type == slipway.Bool:
-			t.Datatype, t.Data[0] = "BOOL", true
-		case c.Type == slipway.Int:
-			t.Datatype = "INT64"
-		case c.Type == slipway.Time || c.Type == slipway.Date:
-			t.Datatype, t.Data[0] = "BYTES", "2026-01-31T12:00:00Z"
-		}
-		body.Inputs = append(body.Inputs, t)
+		kind, value := exampleValue(c)
+		body.Inputs = append(body.Inputs, tensor{Name: c.Name, Shape: []int{1}, Datatype: kind, Data: []any{value}})
 	}
 	raw, err := json.Marshal(body)
 	if err != nil {
 		return "" // a category that is no number, in a column of numbers
 	}
 	return string(raw)
+}
+
+// exampleRow is the same row as `slipway predict` takes it: an object, its
+// columns in the model's order.
+func exampleRow(s slipway.Signature) string {
+	var b strings.Builder
+	b.WriteByte('{')
+	for i, c := range s.Input {
+		_, value := exampleValue(c)
+		name, _ := json.Marshal(c.Name)
+		raw, _ := json.Marshal(value)
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.Write(name)
+		b.WriteString(": ")
+		b.Write(raw)
+	}
+	return b.String() + "}"
+}
+
+// exampleValue is a value that a column takes, and its datatype in the protocol.
+func exampleValue(c slipway.Column) (datatype string, value any) {
+	switch {
+	case len(c.Categories) > 0 && !c.Type.Numeric():
+		return "BYTES", c.Categories[0]
+	case len(c.Categories) > 0:
+		return "FP64", json.Number(c.Categories[0])
+	case c.Type == slipway.Text || c.Type == slipway.Binary:
+		return "BYTES", "a"
+	case c.Type == slipway.Bool:
+		return "BOOL", true
+	case c.Type == slipway.Int:
+		return "INT64", 1
+	case c.Type == slipway.Time || c.Type == slipway.Date:
+		return "BYTES", "2026-01-31T12:00:00Z"
+	}
+	return "FP64", 1
 }
 
 // quoted writes s as one word of a shell's command line.

@@ -33,15 +33,23 @@ func Commands(e *cli.Env) []*cobra.Command {
 			return listRuns(e, cmd, in)
 		},
 	}
+	ls := &cobra.Command{Use: "ls", Short: "Runs, newest first: the same as `slipway runs`", Args: cobra.NoArgs, RunE: cmd.RunE,
+		Example: "  slipway runs ls --limit 5"}
+	cmd.AddCommand(ls, showCommand(e), compareCommand(e), curveCommand(e))
+	for _, c := range []*cobra.Command{cmd, ls} {
+		listFlags(c, &in, &deleted)
+	}
+	return []*cobra.Command{cmd}
+}
+
+func listFlags(cmd *cobra.Command, in *FindRuns, deleted *bool) {
 	f := cmd.Flags()
 	f.StringVar(&in.Filter, "filter", "", "conditions joined by AND, on metrics.X, params.X, tags.X, datasets.X and attributes")
 	f.StringArrayVar(&in.Order, "order", nil, "such as \"metrics.auc DESC\"; may be repeated (default: newest first)")
 	f.StringVar(&in.Experiment, "experiment", "", "runs of one experiment, by name")
 	f.IntVar(&in.Limit, "limit", 20, "at most so many runs")
 	f.StringVar(&in.Page, "page", "", "the token that the page before ended with")
-	f.BoolVar(&deleted, "deleted", false, "deleted runs instead")
-	cmd.AddCommand(showCommand(e), compareCommand(e), curveCommand(e))
-	return []*cobra.Command{cmd}
+	f.BoolVar(deleted, "deleted", false, "deleted runs instead")
 }
 
 func listRuns(e *cli.Env, cmd *cobra.Command, in FindRuns) error {
