@@ -214,11 +214,10 @@ func (x LoggedExplanation) show(t *term.IO, w io.Writer, top int) {
 
 func endpointsCommand(e *cli.Env) *cobra.Command {
 	return &cobra.Command{
-		Use:   "endpoints",
-		Short: "Show who answers: variants, traffic, rates, latency, failures",
-		Example: `  slipway endpoints
-  slipway endpoints --json`,
-		Args: cobra.NoArgs,
+		Use:     "endpoints",
+		Short:   "Show who answers: variants, traffic, rates, latency, failures",
+		Example: "  slipway endpoints\n  slipway endpoints --json",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, project, err := e.Connect(cmd)
 			if err != nil {
