@@ -5,7 +5,7 @@ PY    ?= python3
 TOOLS := $(CURDIR)/.tools
 
 .DEFAULT_GOAL := help
-.PHONY: help build ui demo test test-deps test-go test-python test-browser check cross bench soak clean
+.PHONY: help build ui demo test test-go test-cross test-python test-browser test-deps check cross bench soak clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
@@ -22,24 +22,27 @@ demo: build ## the whole loop on real data, then `slipway up`
 test: ## every test: Go with -race, Python, browser
 	scripts/test.sh
 
+test-go test-cross test-python test-browser:
+	scripts/test.sh $(@:test-%=%)
+
 test-deps: ## install what tests use from the system: Postgres, Chromium
 	scripts/test-deps.sh
 
 check: ## format, lint, architecture
-	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "run gofmt -w on these"; exit 1; }
+	@bad=$$(find . -name node_modules -prune -o -name '.?*' -prune -o -name '*.go' -exec gofmt -l {} +) && test -z "$$bad" || { echo "run gofmt -w on: $$bad"; exit 1; }
 	$(GO) vet ./...
 	$(GO) test ./internal/arch
 
 cross: ## everything but DuckDB builds without cgo, for macOS and Linux arm64 too
-	CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/slipway
-	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 $(GO) build -o /dev/null ./cmd/slipway
-	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) build -o /dev/null ./cmd/slipway
+	CGO_ENABLED=0 GOOS=linux GOARCH=amd64 $(GO) build -o bin/cross/slipway-linux-amd64 ./cmd/slipway
+	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 $(GO) build -o bin/cross/slipway-darwin-arm64 ./cmd/slipway
+	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) build -o bin/cross/slipway-linux-arm64 ./cmd/slipway
 
 bench: build ## benchmarks, side by side with the peers that are installed
 	bench/run.sh
 
-soak: build ## kill -9 at random moments of the demo, many times
-	scripts/soak.sh
+soak: ## kill -9 at random moments, many times: make soak MINUTES=30
+	scripts/soak.sh $(MINUTES)
 
 clean: ## remove what the build made
-	rm -rf bin .tools .venv web/node_modules examples/flights/.venv examples/flights/data
+	rm -rf bin .tools .venv web/node_modules examples/flights/.venv examples/flights/.demo examples/flights/data

@@ -21,7 +21,7 @@ PARAMS = {
 def main() -> None:
     params = slipway.params(**PARAMS)
     flights = slipway.dataset("flights")
-    rows = prepare(flights.pandas(usecols=features.COLUMNS, engine="pyarrow"))
+    rows = prepare(flights.pandas(features.COLUMNS, engine="pyarrow"))
     train, test = split(rows, params["test_days"], params["train_days"], flights.window.end)
     for name, part in (("features.parquet", train), ("test.parquet", test)):
         if part.empty:

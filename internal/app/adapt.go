@@ -61,6 +61,36 @@ func (c champions) InUse(ctx context.Context, project string, version slipway.Re
 	return (*c.delivery).InUse(ctx, project, version)
 }
 
+// judged waits until registry and gate have dealt with a run, and says what
+// became of the model that it made; nil when it made none.
+func (s *server) judged(ctx context.Context, p *parts, name, run string) (*pipeline.Judgement, error) {
+	declared, err := p.pipeline.Project(ctx, name)
+	if err != nil || declared.Model == nil {
+		return nil, err
+	}
+	for _, consumer := range []string{"registry", "gate"} {
+		if err := s.dispatcher.pass(ctx, consumer); err != nil {
+			return nil, err
+		}
+	}
+	v, err := p.models.Find(ctx, name, declared.Model.Name)
+	if err != nil || v.Run != run {
+		return nil, ignoreNotFound(err) // the same content as before is no new version
+	}
+	st, err := p.gate.Standing(ctx, name, slipway.NewRef(slipway.KindModel, v.ID()))
+	if err != nil {
+		return nil, ignoreNotFound(err)
+	}
+	return &pipeline.Judgement{Model: v.ID(), Verdict: st.Verdict, Reason: st.Reason}, nil
+}
+
+func ignoreNotFound(err error) error {
+	if slipway.IsCode(err, slipway.NotFound) {
+		return nil
+	}
+	return err
+}
+
 // models tells delivery and serving of registered versions.
 type models struct{ *registry.Service }
 

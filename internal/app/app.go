@@ -55,7 +55,11 @@ func run(ctx context.Context, w world) int {
 	}
 	cfg := config.Load(w.getenv, w.home)
 	tio := term.New(w.stdin, w.stdout, w.stderr, w.getenv)
-	s := &session{config: cfg, getenv: w.getenv}
+	s := &session{config: cfg, getenv: w.getenv, tell: func() {
+		if !tio.Quiet {
+			fmt.Fprintln(w.stderr, "done; other commands work through this one, which ends when they do (Ctrl-C ends it now, and them)")
+		}
+	}}
 	env := &cli.Env{IO: tio, Getenv: w.getenv, Dir: w.dir, Client: s.connect}
 	root := rootCommand(env, cfg, s)
 	root.SetArgs(w.args)
@@ -72,7 +76,7 @@ func run(ctx context.Context, w world) int {
 	if err == nil {
 		return 0
 	}
-	tio.Errorln(err)
+	tio.Errorln(s.explain(err))
 	return slipway.AsError(err).Code.ExitCode()
 }
 
@@ -96,8 +100,14 @@ func rootCommand(env *cli.Env, cfg *config.Config, s *session) *cobra.Command {
 	root.PersistentFlags().StringVarP(&env.Dir, "directory", "C", env.Dir, "work as if started in this folder")
 	root.PersistentPreRunE = func(*cobra.Command, []string) error {
 		dir, err := filepath.Abs(env.Dir)
+		if err != nil {
+			return err
+		}
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+			return slipway.Errorf(slipway.NotFound, "there is no folder %s", dir)
+		}
 		env.Dir = dir
-		return err
+		return nil
 	}
 	root.AddCommand(commands(env)...)
 	root.AddCommand(upCommand(env, cfg, s), waitCommand(env), configCommand(env, cfg))
@@ -123,6 +133,14 @@ func buildVersion() string {
 func checkUsage(root *cobra.Command, args []string) error {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return misused(cmd, err) })
 	eachCommand(root, func(cmd *cobra.Command) {
+		// Missing and clashing flags are found after the arguments are checked
+		// and before the command runs.
+		cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+			if err := errors.Join(cmd.ValidateRequiredFlags(), cmd.ValidateFlagGroups()); err != nil {
+				return misused(cmd, err)
+			}
+			return nil
+		}
 		check := cmd.Args
 		if check == nil {
 			return

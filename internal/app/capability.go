@@ -19,11 +19,13 @@ import (
 	"github.com/slipway-ml/slipway/internal/core/dataset"
 	"github.com/slipway-ml/slipway/internal/core/delivery"
 	"github.com/slipway-ml/slipway/internal/core/gate"
+	"github.com/slipway-ml/slipway/internal/core/monitor"
 	"github.com/slipway-ml/slipway/internal/core/pipeline"
 	"github.com/slipway-ml/slipway/internal/core/registry"
 	"github.com/slipway-ml/slipway/internal/core/replay"
 	"github.com/slipway-ml/slipway/internal/core/retrain"
 	"github.com/slipway-ml/slipway/internal/core/serving"
+	"github.com/slipway-ml/slipway/internal/core/template"
 	"github.com/slipway-ml/slipway/internal/core/tracking"
 	"github.com/slipway-ml/slipway/internal/kit/db"
 	"github.com/slipway-ml/slipway/internal/kit/web"
@@ -49,6 +51,7 @@ func migrations() []db.Migration {
 		dataset.Migration,
 		delivery.Migration,
 		gate.Migration,
+		monitor.Migration,
 		pipeline.Migration,
 		registry.Migration,
 		retrain.Migration,
@@ -65,6 +68,7 @@ func commands(e *cli.Env) []*cobra.Command {
 		}
 	}
 	return slices.Concat(
+		template.Commands(e),
 		dataset.Commands(e),
 		pipeline.Commands(e, pins),
 		runs,
@@ -72,6 +76,7 @@ func commands(e *cli.Env) []*cobra.Command {
 		gate.Commands(e),
 		delivery.Commands(e),
 		serving.Commands(e, serving.Local{Loaders: loaders(), Handler: func(s *serving.Service) http.Handler { return inference.Handler(s, version) }}),
+		monitor.Commands(e),
 		replay.Commands(e),
 		retrain.Commands(e),
 		audit.Commands(e),

@@ -3,12 +3,14 @@ package app
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"os"
 	"sync"
 	"time"
 
+	"github.com/slipway-ml/slipway"
 	"github.com/slipway-ml/slipway/internal/config"
 	"github.com/slipway-ml/slipway/internal/kit/web"
 )
@@ -24,6 +26,9 @@ type session struct {
 	err    error
 	own    *server
 	socket *http.Server
+	log    *logFile
+	stay   io.Closer // this command is the guest of another process
+	tell   func()    // says that other commands keep this one
 }
 
 // connect finds the server on first use.
@@ -43,9 +48,15 @@ func (s *session) find(ctx context.Context) (web.Client, error) {
 	if err != nil {
 		return web.Client{}, err
 	}
-	owner, c, err := ws.ownOrDial(ctx)
+	owner, c, stay, err := ws.ownOrDial(ctx)
 	if err != nil || !owner {
+		s.stay = stay
 		return c, err
+	}
+	// A server's complaints would stand in the middle of the command's output.
+	if s.log, err = openLog(ws.path("log")); err != nil {
+		ws.disown()
+		return web.Client{}, err
 	}
 	// The command's context ends on Ctrl-C; what it started is then cancelled
 	// job by job, while the server itself stays up to write that down.
@@ -59,28 +70,48 @@ func (s *session) find(ctx context.Context) (web.Client, error) {
 	return web.InProcess(s.own.api.Mux, s.own.owner), nil
 }
 
-// drainTime bounds how long an owner waits for other commands that found it.
-const drainTime = 30 * time.Second
-
-// close lets a workspace that this process owned go, after the events that the
-// command caused are handled. An interrupted command does not wait for them:
-// the next owner handles them.
+// close lets a workspace that this process owned go, after other commands that
+// work through it have left and the events that all of them caused are handled.
+// An interrupted command waits for neither: the next owner handles them.
 func (s *session) close(ctx context.Context) error {
+	if s.stay != nil {
+		return s.stay.Close()
+	}
 	if s.own == nil {
 		return nil
 	}
 	var errs []error
 	if ctx.Err() == nil {
-		errs = append(errs, s.own.settle(ctx))
+		if err := s.own.seeOut(ctx, s.tell); ctx.Err() == nil {
+			errs = append(errs, err)
+		}
 	}
+	s.own.guests.dismiss()
 	if s.socket != nil {
-		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
-		defer cancel()
-		errs = append(errs, s.socket.Shutdown(drain))
+		errs = append(errs, shutdown([]*http.Server{s.socket}, s.own.unfinished))
 	}
 	errs = append(errs, s.own.close())
 	s.own.workspace.disown()
-	return errors.Join(errs...)
+	return errors.Join(append(errs, s.log.Close())...)
+}
+
+// explain adds to a defect where more is known of it.
+func (s *session) explain(err error) error {
+	e := slipway.AsError(err)
+	if e.Code != slipway.Internal || e.Hint != "" {
+		return err
+	}
+	where := "what the server printed"
+	var ours *slipway.Error
+	text := err.Error()
+	switch {
+	case !errors.As(err, &ours):
+		return err // a defect of the command itself, whose text is all there is
+	case s.log != nil:
+		where = s.log.path
+	}
+	return slipway.Errorf(slipway.Internal, "%s", text).
+		WithHint("this is a defect of slipway: %s says more; please report it with the command that led to it", where)
 }
 
 // listenSocket answers on the workspace's socket, which only its user can open.
@@ -97,7 +128,10 @@ func (s *server) listenSocket() (*http.Server, error) {
 		return nil, errors.Join(err, l.Close())
 	}
 	door := &web.Door{Owner: s.owner}
-	srv := &http.Server{Handler: door.Wrap(s.api.Mux, true), ReadHeaderTimeout: 10 * time.Second}
+	mux := http.NewServeMux()
+	mux.Handle(guestPath, s.guests)
+	mux.Handle("/", s.api.Mux)
+	srv := &http.Server{Handler: door.Wrap(mux, true), ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = srv.Serve(l) }()
 	return srv, nil
 }

@@ -2,7 +2,9 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -108,7 +110,7 @@ func (d *dispatcher) deliver(ctx context.Context, c consumer, e slipway.Event) b
 	ctx = slipway.WithPrincipal(ctx, slipway.Principal{Name: "slipway/" + c.name, Role: slipway.Operator})
 	wait := 100 * time.Millisecond
 	for attempt := 1; ; attempt++ {
-		err := c.handle(ctx, e)
+		err := protect(func() error { return c.handle(ctx, e) })
 		if err == nil {
 			return true
 		}
@@ -130,6 +132,17 @@ func (d *dispatcher) deliver(ctx context.Context, c consumer, e slipway.Event) b
 		})
 		return werr == nil
 	}
+}
+
+// protect turns a panic of fn into an error: one bad event or tick is no reason
+// to take the server down, and to do so again at every start.
+func protect(fn func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+		}
+	}()
+	return fn()
 }
 
 // settle moves a consumer's position. It is written down when the consumer did
@@ -159,14 +172,12 @@ func (d *dispatcher) position(name string) int64 {
 // drain returns when every consumer has handled every event there is, and the
 // handling caused no new one.
 func (d *dispatcher) drain(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, d.moved.Broadcast)
-	defer stop()
 	for {
 		last, err := d.db.LastEvent(ctx)
 		if err != nil {
 			return err
 		}
-		if err := d.reach(ctx, last); err != nil {
+		if err := d.reach(ctx, last, ""); err != nil {
 			return err
 		}
 		again, err := d.db.LastEvent(ctx)
@@ -176,12 +187,30 @@ func (d *dispatcher) drain(ctx context.Context) error {
 	}
 }
 
-// reach waits until every consumer is at number.
-func (d *dispatcher) reach(ctx context.Context, number int64) error {
+// pass waits until the named consumer has handled every event there is.
+func (d *dispatcher) pass(ctx context.Context, name string) error {
+	last, err := d.db.LastEvent(ctx)
+	if err != nil {
+		return err
+	}
+	return d.reach(ctx, last, name)
+}
+
+// reach waits until the named consumer, or every one when name is empty, is at
+// number.
+func (d *dispatcher) reach(ctx context.Context, number int64, name string) error {
+	stop := context.AfterFunc(ctx, func() {
+		d.mu.Lock() // else it could fall between a look at ctx and the wait
+		defer d.mu.Unlock()
+		d.moved.Broadcast()
+	})
+	defer stop()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for {
-		behind := slices.ContainsFunc(d.consumers, func(c consumer) bool { return d.at[c.name] < number })
+		behind := slices.ContainsFunc(d.consumers, func(c consumer) bool {
+			return (name == "" || name == c.name) && d.at[c.name] < number
+		})
 		if !behind || ctx.Err() != nil {
 			return ctx.Err()
 		}

@@ -61,7 +61,7 @@ func (l *loop) tick(ctx context.Context, now time.Time) {
 	defer l.turn.Unlock()
 	for _, t := range l.tickers {
 		turn := slipway.WithPrincipal(ctx, slipway.Principal{Name: "slipway/" + t.name, Role: slipway.Operator})
-		if err := t.tick(turn, now); err != nil && ctx.Err() == nil {
+		if err := protect(func() error { return t.tick(turn, now) }); err != nil && ctx.Err() == nil {
 			slog.ErrorContext(ctx, "tick failed", "capability", t.name, "error", err)
 		}
 	}
@@ -147,7 +147,16 @@ func (l *loop) settle(ctx context.Context) error {
 		if !l.jobs.Busy() {
 			return nil
 		}
-		l.jobs.Wait()
+		done := make(chan struct{})
+		go func() {
+			l.jobs.Wait()
+			close(done)
+		}()
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 }
 

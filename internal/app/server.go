@@ -36,6 +36,7 @@ type server struct {
 	capabilities []capability
 	dispatcher   *dispatcher
 	loop         *loop
+	guests       *guests
 	closers      []func() error      // closed in reverse order of opening
 	getenv       func(string) string // the environment that steps and secrets are taken from
 	cancel       context.CancelFunc
@@ -46,7 +47,7 @@ type server struct {
 // events at once; ticks are up's.
 func newServer(ctx context.Context, cfg *config.Config, ws *workspace, getenv func(string) string) (_ *server, err error) {
 	ctx, cancel := context.WithCancel(ctx)
-	s := &server{config: cfg, workspace: ws, owner: ownerPrincipal(), getenv: getenv, cancel: cancel,
+	s := &server{config: cfg, workspace: ws, owner: ownerPrincipal(), getenv: getenv, cancel: cancel, guests: newGuests(),
 		jobs: &web.Jobs{Lifetime: ctx}, api: web.NewAPI(version)}
 	defer func() {
 		if err != nil {
@@ -152,6 +153,14 @@ func hosts(list string) []string {
 func (s *server) secret(name string) (string, bool) {
 	v := s.getenv(name)
 	return v, v != ""
+}
+
+// requiredSecret is secret for those who cannot do without.
+func (s *server) requiredSecret(name string) (string, error) {
+	if v, ok := s.secret(name); ok {
+		return v, nil
+	}
+	return "", slipway.Errorf(slipway.Invalid, "the secret $%s is not set", name).WithHint("set it in the environment of `slipway up`")
 }
 
 // report logs an error that nobody is there to be told of.

@@ -9,7 +9,9 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -82,7 +84,14 @@ func up(ctx context.Context, env *cli.Env, cfg *config.Config, replay bool) erro
 	if !env.IO.Quiet {
 		fmt.Fprintln(env.IO.Err, "finishing requests and steps; once more Ctrl-C ends at once")
 	}
-	return errors.Join(shutdown(servers), s.close())
+	s.guests.dismiss()
+	return errors.Join(shutdown(servers, s.unfinished), s.close())
+}
+
+// unfinished reports whether work goes on that would be lost. A run of a
+// pipeline is not: its steps go on, and the next server takes it up.
+func (s *server) unfinished() bool {
+	return slices.ContainsFunc(s.jobs.List(), func(j web.Job) bool { return j.State == web.JobRunning && j.Kind != "pipeline.run" })
 }
 
 // markReplay makes a new workspace follow event time. A workspace that already
@@ -102,7 +111,7 @@ func (w *workspace) markReplay(want bool) error {
 func (s *server) listen() (open []*http.Server, err error) {
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, shutdown(open))
+			err = errors.Join(err, shutdown(open, s.unfinished))
 		}
 	}()
 	secret := make([]byte, 16)
@@ -110,11 +119,11 @@ func (s *server) listen() (open []*http.Server, err error) {
 		return nil, err
 	}
 	s.door.Session = hex.EncodeToString(secret)
-	for setting, handler := range map[string]http.Handler{config.Listen: s.api.Mux, config.Inference: s.inference} {
-		if handler == nil {
-			continue
-		}
-		srv, err := s.serveTCP(setting, handler)
+	for _, l := range []struct {
+		setting string
+		handler http.Handler
+	}{{config.Listen, s.api.Mux}, {config.Inference, s.inference}} {
+		srv, err := s.serveTCP(l.setting, l.handler)
 		if err != nil {
 			return open, err
 		}
@@ -132,6 +141,9 @@ func (s *server) listen() (open []*http.Server, err error) {
 // without any token made nobody listens there.
 func (s *server) serveTCP(setting string, h http.Handler) (*http.Server, error) {
 	address, door := s.config.Get(setting), *s.door
+	if _, _, err := net.SplitHostPort(address); err != nil {
+		return nil, slipway.Errorf(slipway.Invalid, "%q is no address to listen on", address).WithHint("write --%s 127.0.0.1:8080", setting)
+	}
 	if !web.Loopback(address) {
 		door.Anyone = slipway.Principal{}
 		if ok, err := s.hasToken(context.Background()); err != nil || !ok {
@@ -148,7 +160,11 @@ func (s *server) serveTCP(setting string, h http.Handler) (*http.Server, error) 
 		return nil, slipway.Errorf(slipway.Invalid, "cannot listen on %s: %v", address, err)
 	}
 	s.config.Set(setting, l.Addr().String()) // port 0 has become a real one
-	srv := &http.Server{Handler: door.Wrap(h, false), ReadHeaderTimeout: 10 * time.Second}
+	handler := door.Wrap(h, false)
+	if setting == config.Inference {
+		handler = endpoints{handler}
+	}
+	srv := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = srv.Serve(l) }()
 	return srv, nil
 }
@@ -174,17 +190,43 @@ func (s *server) announce(env *cli.Env) {
 	fmt.Fprint(env.IO.Out, b.String())
 }
 
-// shutdownTime is how long requests under way may take to end.
-const shutdownTime = 10 * time.Second
+// shutdownTime is how long requests under way may take to end; lullTime is how
+// long when all that is left follows work that goes on without the server.
+const (
+	shutdownTime = 10 * time.Second
+	lullTime     = time.Second
+)
 
-func shutdown(servers []*http.Server) error {
+// shutdown ends servers: at once for new requests, and as soon as they are
+// answered for those under way. unfinished says whether work goes on that is
+// worth more than lullTime.
+func shutdown(servers []*http.Server, unfinished func() bool) error {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
 	defer cancel()
-	var errs []error
-	for _, srv := range servers {
-		if err := srv.Shutdown(ctx); err != nil {
-			errs = append(errs, srv.Close()) // streams do not end by themselves
+	short, end := context.WithCancel(ctx)
+	defer end()
+	lull := time.AfterFunc(lullTime, func() {
+		if !unfinished() {
+			end()
 		}
+	})
+	defer lull.Stop()
+	var all sync.WaitGroup
+	errs := make([]error, len(servers))
+	for i, srv := range servers {
+		all.Go(func() {
+			patience := short
+			if _, predicts := srv.Handler.(endpoints); predicts {
+				patience = ctx
+			}
+			if err := srv.Shutdown(patience); err != nil {
+				errs[i] = srv.Close() // streams do not end by themselves
+			}
+		})
 	}
+	all.Wait()
 	return errors.Join(errs...)
 }
+
+// endpoints marks the handler of predictions, each of which is worth waiting for.
+type endpoints struct{ http.Handler }

@@ -8,6 +8,9 @@ import (
 
 	"github.com/slipway-ml/slipway"
 	"github.com/slipway-ml/slipway/internal/backend/compute/process"
+	"github.com/slipway-ml/slipway/internal/backend/notify"
+	"github.com/slipway-ml/slipway/internal/backend/notify/slack"
+	"github.com/slipway-ml/slipway/internal/backend/notify/webhook"
 	"github.com/slipway-ml/slipway/internal/backend/predictor"
 	"github.com/slipway-ml/slipway/internal/backend/predictor/python"
 	"github.com/slipway-ml/slipway/internal/backend/predictor/trees"
@@ -19,12 +22,14 @@ import (
 	"github.com/slipway-ml/slipway/internal/core/dataset"
 	"github.com/slipway-ml/slipway/internal/core/delivery"
 	"github.com/slipway-ml/slipway/internal/core/gate"
+	"github.com/slipway-ml/slipway/internal/core/monitor"
 	"github.com/slipway-ml/slipway/internal/core/pipeline"
 	"github.com/slipway-ml/slipway/internal/core/registry"
 	"github.com/slipway-ml/slipway/internal/core/retrain"
 	"github.com/slipway-ml/slipway/internal/core/serving"
 	"github.com/slipway-ml/slipway/internal/core/tracking"
 	"github.com/slipway-ml/slipway/internal/kit/query"
+	"github.com/slipway-ml/slipway/internal/kit/web"
 	sdk "github.com/slipway-ml/slipway/python"
 )
 
@@ -41,6 +46,7 @@ type parts struct {
 	gate     *gate.Service
 	delivery *delivery.Service
 	serving  *serving.Service
+	monitor  *monitor.Service
 	retrain  *retrain.Service
 	log      *audit.Service
 }
@@ -63,9 +69,10 @@ func (s *server) wire(ctx context.Context) (err error) {
 	if err = s.wireServing(ctx, p); err != nil {
 		return err
 	}
-	p.retrain = retrain.New(retrain.Options{DB: s.db, Applied: p.pipeline, Runner: runner{p.pipeline}, Jobs: s.jobs,
+	s.wireMonitor(p)
+	p.retrain = retrain.New(retrain.Options{DB: s.db, Applied: p.pipeline, Runner: runner{p.pipeline}, Monitor: p.monitor, Jobs: s.jobs,
 		Scorer: scorer{p.pipeline, s.content, p.loader, p.query}})
-	p.log = audit.New(audit.Options{DB: s.db, Key: p.key})
+	p.log = audit.New(audit.Options{DB: s.db, Key: p.key, Predictions: predictions{p.monitor}})
 	s.hasToken = p.tokens.Any
 	s.door.Token = p.authenticate
 	s.list(p)
@@ -84,7 +91,9 @@ func (s *server) list(p *parts) {
 		{name: "registry", routes: p.models.Routes, verbs: registry.Verbs, handle: p.models.Handle},
 		{name: "gate", routes: p.gate.Routes, verbs: gate.Verbs, handle: p.gate.Handle},
 		{name: "serving", routes: p.serving.Routes, tick: p.serving.Tick},
+		{name: "monitor", routes: p.monitor.Routes, verbs: monitor.Verbs, handle: p.monitor.Handle, tick: p.monitor.Tick, loop: p.monitor.Loop},
 		{name: "delivery", routes: p.delivery.Routes, verbs: delivery.Verbs, handle: p.delivery.Handle, tick: p.delivery.Tick},
+		{name: "retrain", routes: func(a *web.API) { p.retrain.Routes(a, s.loop.clockNow) }, verbs: retrain.Verbs, handle: p.retrain.Handle, tick: p.retrain.Tick},
 		{name: "audit", routes: p.log.Routes, verbs: audit.Verbs, handle: p.log.Handle},
 		{name: "access", routes: p.tokens.Routes},
 	}
@@ -98,7 +107,9 @@ func (s *server) wirePipeline(p *parts) error {
 	}
 	p.pipeline = pipeline.New(pipeline.Options{DB: s.db, Content: s.content, ContentDir: s.workspace.path("content"),
 		Dir: s.workspace.path("pipeline"), Query: p.query, Compute: process.Runner{}, Data: data{p.data}, Tracker: tracker{p.runs},
-		Jobs: s.jobs, Step: []string{self, "step"}, Server: "unix:" + s.workspace.socket(), SDK: sdk.Extract,
+		Jobs: s.jobs, Judged: func(ctx context.Context, project, run string) (*pipeline.Judgement, error) {
+			return s.judged(ctx, p, project, run)
+		}, Step: []string{self, "step"}, Server: "unix:" + s.workspace.socket(), SDK: sdk.Extract,
 		Python: s.config.Get(config.Python), Getenv: s.getenv, Secret: s.secret})
 	return nil
 }
@@ -108,7 +119,7 @@ func (s *server) wireModels(p *parts) {
 	p.loader = &registry.Files{Content: s.content, Dir: s.workspace.path("model"),
 		Safe: []predictor.Loader{trees.Loader{}}, Execute: []predictor.Loader{python.Loader{}}, Python: p.python}
 	p.models = registry.New(registry.Options{DB: s.db, Content: s.content, Loader: p.loader, Rows: p.query, Applied: p.pipeline,
-		Artifacts: p.runs, InUse: champions{&p.delivery}})
+		Data: p.data, Artifacts: p.runs, InUse: champions{&p.delivery}})
 	p.gate = gate.New(gate.Options{DB: s.db, Content: s.content, Models: p.models, Champions: champions{&p.delivery}, Applied: p.pipeline,
 		Loader: p.loader, Server: inference.Trial{Loader: p.loader}, Parquet: p.query, Key: p.key, Jobs: s.jobs, Now: s.loop.clockNow})
 }
@@ -117,7 +128,7 @@ func (s *server) wireModels(p *parts) {
 func (s *server) wireServing(ctx context.Context, p *parts) (err error) {
 	ctx = slipway.WithPrincipal(ctx, slipway.Principal{Name: "slipway/serving", Role: slipway.Operator})
 	p.serving, err = serving.New(ctx, serving.Options{Dir: s.workspace.path("serving"), Loader: p.loader, Key: p.key.Public().(ed25519.PublicKey),
-		Durability: serving.Durability(s.config.Get(config.Durable)), Versions: models{p.models},
+		Durability: serving.Durability(s.config.Get(config.Durable)), Versions: models{p.models}, Logged: logged{&p.monitor},
 		Tripped: func(ctx context.Context, t serving.Trip) {
 			ctx = slipway.WithPrincipal(ctx, slipway.Principal{Name: "slipway/breaker", Role: slipway.Operator})
 			s.report(ctx, "a breaker's trip was not acted upon", p.delivery.Tripped(ctx, t.Project, t.Release, t.Reason))
@@ -128,8 +139,15 @@ func (s *server) wireServing(ctx context.Context, p *parts) (err error) {
 	s.closers = append(s.closers, p.serving.Close)
 	s.inference = inference.Handler(p.serving, version)
 	p.delivery = delivery.New(delivery.Options{DB: s.db, Key: p.key, Applied: p.pipeline, Models: models{p.models},
-		Gate: certificates{p.gate}, Serving: p.serving, Now: s.loop.clockNow})
+		Gate: certificates{p.gate}, Evidence: evidence{&p.monitor}, Serving: p.serving, Now: s.loop.clockNow})
 	return nil
+}
+
+// wireMonitor connects what happens after an answer.
+func (s *server) wireMonitor(p *parts) {
+	p.monitor = monitor.New(monitor.Options{DB: s.db, Content: s.content, Query: p.query, Applied: p.pipeline, Log: predictionLog{p.serving},
+		Reference: training{p.models}, Now: s.loop.clockNow, Secret: s.requiredSecret, Address: "http://" + s.config.Get(config.Listen),
+		Notify: map[string]notify.Notifier{"webhook": webhook.New(nil), "slack": slack.New(nil)}})
 }
 
 // authenticate finds whom a token stands for: a kept one, or a step's lease.

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -52,7 +53,21 @@ func makeWorkspace(dir string) (*workspace, error) {
 				WithHint("set SLIPWAY_WORKSPACE to a folder on a local disk")
 		}
 	}
-	return &workspace{dir: dir}, nil
+	w := &workspace{dir: dir}
+	// Somebody may put it inside a project: what it holds is not for Git.
+	ignore, err := os.OpenFile(w.path(".gitignore"), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return w, nil
+	}
+	if err == nil {
+		_, err = ignore.WriteString("*\n")
+		err = errors.Join(err, ignore.Close())
+	}
+	if err != nil {
+		return nil, slipway.Errorf(slipway.Invalid, "the workspace %s cannot be written: %v", dir, errors.Unwrap(err)).
+			WithHint("set SLIPWAY_WORKSPACE to a folder that you may write")
+	}
+	return w, nil
 }
 
 // own takes the lock. It fails with Conflict when another process has it.
@@ -81,36 +96,29 @@ func (w *workspace) disown() {
 // to answer or to end.
 const patience = 20 * time.Second
 
-// ownOrDial makes this process the owner, or returns a client of the process
-// that is.
-func (w *workspace) ownOrDial(ctx context.Context) (owner bool, c web.Client, err error) {
+// ownOrDial makes this process the owner, or the guest of the process that is
+// until it closes stay.
+func (w *workspace) ownOrDial(ctx context.Context) (owner bool, c web.Client, stay io.Closer, err error) {
 	deadline := time.Now().Add(patience)
 	for {
 		if err = w.own(); err == nil {
-			return true, web.Client{}, nil
+			return true, c, nil, nil
 		}
 		if !slipway.IsCode(err, slipway.Conflict) {
-			return false, web.Client{}, err
+			return false, c, nil, err
 		}
-		if c := web.DialSocket(w.socket()); answers(ctx, c) {
-			return false, c, nil
+		c = web.DialSocket(w.socket())
+		if stay, err = enter(ctx, c); err == nil {
+			return false, c, stay, nil
 		}
 		if ctx.Err() != nil {
-			return false, web.Client{}, ctx.Err()
+			return false, c, nil, ctx.Err()
 		}
 		if time.Now().After(deadline) {
-			return false, web.Client{}, slipway.Errorf(slipway.Unavailable, "another process owns the workspace %s and does not answer", w.dir)
+			return false, c, nil, slipway.Errorf(slipway.Unavailable, "another process owns the workspace %s and does not answer", w.dir)
 		}
-		time.Sleep(5 * time.Millisecond)
+		pause(ctx, 5*time.Millisecond)
 	}
-}
-
-func answers(ctx context.Context, c web.Client) bool {
-	resp, err := c.Stream(ctx, "GET", "/health", nil)
-	if err != nil {
-		return false
-	}
-	return resp.Body.Close() == nil
 }
 
 // signingKey reads the workspace's Ed25519 key, made on first use. It signs

@@ -26,7 +26,7 @@ var arrows = map[string][]string{
 	"internal/content":  {"", "internal/kit", "internal/backend"},
 	"internal/project":  {""},
 	"internal/cli":      {"", "internal/kit", "internal/project"},
-	"internal/core":     {"", "internal/kit", "internal/backend", "internal/stat", "internal/tree", "internal/content", "internal/project", "internal/cli"},
+	"internal/core":     {"", "internal/kit", "internal/backend", "internal/stat", "internal/tree", "internal/content", "internal/project", "internal/cli", "templates"},
 	"internal/compat":   {"", "internal/kit", "internal/content", "internal/core"},
 	"internal/config":   {"", "internal/kit"},
 	"internal/app":      {"", "internal/kit", "internal/backend", "internal/stat", "internal/tree", "internal/content", "internal/project", "internal/cli", "internal/core", "internal/compat", "internal/config", "web", "python"},

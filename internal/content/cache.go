@@ -3,6 +3,7 @@ package content
 import (
 	"errors"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,10 +16,17 @@ import (
 // out, whatever the bound.
 const cacheGrace = 10 * time.Minute
 
+// blockSize is what a small file takes on disk, about.
+const blockSize = 4 << 10
+
 // cached counts a file that was made, and evicts when the cache is too large.
 // Errors do not concern the caller, who has the file.
 func (s *Store) cached(size int64) {
-	if s.cacheUsed.Load() != unknownUsage && s.cacheUsed.Add(size) <= s.o.CacheBytes {
+	if s.cacheUsed.Load() == unknownUsage {
+		if !s.countsNow(size) {
+			return
+		}
+	} else if s.cacheUsed.Add(size) <= s.o.CacheBytes {
 		return
 	}
 	if !s.evicting.TryLock() {
@@ -26,6 +34,15 @@ func (s *Store) cached(size int64) {
 	}
 	defer s.evicting.Unlock()
 	_ = s.evict(s.o.CacheBytes, now().Add(-cacheGrace))
+}
+
+// countsNow decides whether a process that has not looked through the cache does
+// so for a file of size bytes. Looking costs a system call for every file that
+// is there, too much for each step's short process. So it is left to chance, by
+// size: whatever the number of processes, somebody looks about every hundredth
+// of the bound.
+func (s *Store) countsNow(size int64) bool {
+	return rand.Int64N(max(1, s.o.CacheBytes/100)) < max(size, blockSize)
 }
 
 // cachedFile is one file of the cache.

@@ -1,6 +1,7 @@
 package stat
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"slices"
@@ -74,6 +75,32 @@ func (r *Run) Block() []float64 {
 	r.longest = [len(Memories)]int64{}
 	return out
 }
+
+// MarshalBinary writes the run, so that it goes on after a restart.
+func (r *Run) MarshalBinary() ([]byte, error) {
+	return binary.Append(make([]byte, 0, runSize), binary.LittleEndian, runState{r.recent, int64(r.known), r.since, r.last, r.longest})
+}
+
+// UnmarshalBinary reads what MarshalBinary wrote. It fails with Invalid.
+func (r *Run) UnmarshalBinary(b []byte) error {
+	var s runState
+	if n, err := binary.Decode(b, binary.LittleEndian, &s); err != nil || n != len(b) || s.Known < 0 || s.Known > int64(len(s.Recent)) {
+		return slipway.Errorf(slipway.Invalid, "%d bytes are not a run", len(b))
+	}
+	*r = Run{s.Recent, int(s.Known), s.Since, s.Last, s.Longest}
+	return nil
+}
+
+// runState is a Run as it is written.
+type runState struct {
+	Recent  [16]float64
+	Known   int64
+	Since   [len(Memories)]int64
+	Last    int64
+	Longest [len(Memories)]int64
+}
+
+var runSize = binary.Size(runState{})
 
 // LongestRuns is the reference for Stuck: for each block of rows that stand in
 // order of time, the longest ages by memory. block is ascending.

@@ -47,7 +47,7 @@ func server(t testing.TB, dsn string, registry mlflow.Registry) *httptest.Server
 func TestUnmodifiedClient(t *testing.T) {
 	python := os.Getenv("SLIPWAY_TEST_PYTHON")
 	if python == "" {
-		t.Skip("SLIPWAY_TEST_PYTHON names no interpreter with mlflow; `make test-deps` makes one")
+		t.Skip("SLIPWAY_TEST_PYTHON names no Python with MLflow; `make test` makes one")
 	}
 	dbtest.EachDSN(t, func(t *testing.T, dsn string) {
 		srv := server(t, dsn, nil)

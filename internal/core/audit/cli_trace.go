@@ -25,7 +25,7 @@ func traceCommand(e *cli.Env) *cobra.Command {
 version, its certificate, the run, the commit, the environment, the data and its
 rows; and forward from rows to every model, release and prediction.`,
 		Example: `  slipway trace 4be1…                    a prediction, by its id
-  slipway trace model:flight-delay@v3
+  slipway trace flight-delay@v3          a version of a model or of a dataset
   slipway trace dataset:flights@v1 --forward`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -33,12 +33,13 @@ rows; and forward from rows to every model, release and prediction.`,
 			if err != nil {
 				return err
 			}
-			ref := args[0]
-			if !strings.Contains(ref, ":") {
-				ref = string(slipway.KindPrediction) + ":" + ref
+			var t Trace
+			for _, ref := range references(args[0]) {
+				in := ReadTrace{Project: project, Ref: ref, Direction: string(direction(ref, forward, back))}
+				if t, err = OpTrace.Call(cmd.Context(), c, in); !slipway.IsCode(err, slipway.NotFound) {
+					break
+				}
 			}
-			in := ReadTrace{Project: project, Ref: ref, Direction: string(direction(ref, forward, back))}
-			t, err := OpTrace.Call(cmd.Context(), c, in)
 			if err != nil {
 				return err
 			}
@@ -48,6 +49,18 @@ rows; and forward from rows to every model, release and prediction.`,
 	cmd.Flags().BoolVar(&forward, "forward", false, "only what came of it")
 	cmd.Flags().BoolVar(&back, "back", false, "only what it came from")
 	return cmd
+}
+
+// references is what a text may mean: NAME@vN is a version of a dataset or of a
+// model, and what names no kind is a prediction.
+func references(text string) []string {
+	switch {
+	case strings.Contains(text, ":"):
+		return []string{text}
+	case strings.Contains(text, "@"):
+		return []string{string(slipway.KindDataset) + ":" + text, string(slipway.KindModel) + ":" + text}
+	}
+	return []string{string(slipway.KindPrediction) + ":" + text}
 }
 
 // direction is what the flags say; a prediction has nothing ahead of it.

@@ -43,18 +43,25 @@ func (s *Service) Add(ctx context.Context, project, name string, a Addition, say
 	if w.last, err = s.find(ctx, project, name, 0); err != nil && !slipway.IsCode(err, slipway.NotFound) {
 		return out, err
 	}
+	w.version = Version{Project: project, Name: name, Message: a.Message, Commit: a.Commit, Run: a.Run}
+	contract, err := w.contract(ctx)
+	if err != nil {
+		return out, err
+	}
+	if w.last.Number > 0 && a.Tree == w.last.Tree && w.sameSpec() { // without a look at its files, of which there may be many
+		return Outcome{Version: &w.last, Unchanged: true}, nil
+	}
 	if err = w.trees(ctx); err != nil {
 		return out, err
 	}
 	if len(w.tree) == 0 {
 		return out, slipway.Errorf(slipway.Invalid, "dataset %s would have no files", name)
 	}
+	w.version.Tree, w.version.Files, w.version.Bytes = w.digest, len(w.tree), w.tree.Size()
 	if w.last.Number > 0 && w.digest == w.last.Tree && w.sameSpec() {
 		return Outcome{Version: &w.last, Unchanged: true}, nil
 	}
-	w.version = Version{Project: project, Name: name, Tree: w.digest, Files: len(w.tree), Bytes: w.tree.Size(),
-		Message: a.Message, Commit: a.Commit, Run: a.Run}
-	return w.finish(ctx)
+	return w.finish(ctx, contract)
 }
 
 // work is one addition under way.
@@ -153,15 +160,8 @@ func (w *work) batch(contract slipway.Digest) []content.Entry {
 }
 
 // finish looks at the rows, checks the contract and writes the version.
-func (w *work) finish(ctx context.Context) (out Outcome, err error) {
+func (w *work) finish(ctx context.Context, contract *Contract) (out Outcome, err error) {
 	v := &w.version
-	contract, err := w.contract(ctx)
-	if err != nil {
-		return out, err
-	}
-	if contract != nil {
-		w.add.Spec.Types = contract.types()
-	}
 	w.say(web.Progress{Topic: v.Name, Message: "reading", State: "read"})
 	t, err := w.open(ctx, v.Name, w.tree, w.add.Spec, nil)
 	if err != nil {

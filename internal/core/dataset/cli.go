@@ -19,7 +19,8 @@ import (
 // Commands is `slipway data`.
 func Commands(e *cli.Env) []*cobra.Command {
 	cmd := &cobra.Command{Use: "data", Short: "Versions of data, what they look like, and what they must look like"}
-	cmd.AddCommand(addCommand(e), listCommand(e), logCommand(e))
+	cmd.AddCommand(addCommand(e), listCommand(e), logCommand(e), checkCommand(e), quarantineCommand(e), contractCommand(e),
+		statusCommand(e), diffCommand(e), checkoutCommand(e), showCommand(e), profileCommand(e))
 	return []*cobra.Command{cmd}
 }
 

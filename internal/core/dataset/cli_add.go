@@ -2,7 +2,7 @@ package dataset
 
 import (
 	"context"
-	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -93,7 +93,7 @@ func (f addFlags) apply(e *cli.Env, one *source) error {
 
 // add sends one dataset's files, asks for a version, and shows what came of it.
 func add(ctx context.Context, e *cli.Env, c web.Client, projectName string, one source, f addFlags) error {
-	tree, err := send(ctx, e, c, one)
+	tree, err := send(ctx, e, c, projectName, one)
 	if err != nil {
 		return err
 	}
@@ -107,11 +107,9 @@ func add(ctx context.Context, e *cli.Env, c web.Client, projectName string, one 
 		return err
 	}
 	job, err = web.Follow(ctx, c, job.ID, func(web.Progress) {})
-	var out Outcome
-	if len(job.Result) > 0 {
-		if jerr := json.Unmarshal(job.Result, &out); jerr != nil {
-			return jerr
-		}
+	out, rerr := result[Outcome](job)
+	if rerr != nil {
+		return rerr
 	}
 	if out.Report != nil || err == nil {
 		if perr := e.Print(out, func(w io.Writer) { shown(e, w, out, one) }); perr != nil {
@@ -133,13 +131,26 @@ func add(ctx context.Context, e *cli.Env, c web.Client, projectName string, one 
 
 // shown writes an outcome for a person.
 func shown(e *cli.Env, w io.Writer, out Outcome, one source) {
-	if out.Version != nil {
-		summary(e, w, out)
+	if out.Version == nil {
+		findings(e, w, out.Report)
+		return
+	}
+	summary(e, w, out)
+	if out.Unchanged {
+		return
+	}
+	next := "slipway data contract infer " + one.name
+	if out.Report != nil {
+		findings(e, w, out.Report)
+		next = "slipway data diff " + one.name
+	}
+	if out.Version.Table() {
+		fmt.Fprintf(w, "  %s %s\n", e.IO.Paint(term.Dim, "next     "), next)
 	}
 }
 
 // send makes sure that the server has the files of one, and returns their tree.
-func send(ctx context.Context, e *cli.Env, c web.Client, one source) (slipway.Digest, error) {
+func send(ctx context.Context, e *cli.Env, c web.Client, projectName string, one source) (slipway.Digest, error) {
 	hashing := e.IO.Progress("hash", 0, term.Bytes)
 	found, err := scanner(e).Scan(ctx, one.root, one.paths, hashing.Total, hashing.Add)
 	if err != nil {
@@ -160,6 +171,14 @@ func send(ctx context.Context, e *cli.Env, c web.Client, one source) (slipway.Di
 	}
 	if len(tree) == 0 {
 		return "", slipway.Errorf(slipway.Invalid, "there are no files in %s", strings.Join(one.paths, ", "))
+	}
+	// A version's files are there, so asking for each of them can be spared.
+	newest, err := OpVersion.Call(ctx, c, OfVersion{Project: projectName, Name: one.name})
+	if err == nil && newest.Tree == tree.Digest() {
+		return newest.Tree, nil
+	}
+	if err != nil && !slipway.IsCode(err, slipway.NotFound) {
+		return "", err
 	}
 	remote := content.Remote{Client: c}
 	missing, err := remote.Missing(ctx, digests...)

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/slipway-ml/slipway"
+	"github.com/slipway-ml/slipway/internal/content"
 	"github.com/slipway-ml/slipway/internal/kit/web"
 )
 
@@ -29,6 +30,41 @@ type (
 		Name    string `path:"name"`
 		Body    Addition
 	}
+	// CheckVersion asks a contract about rows.
+	CheckVersion struct {
+		Project string `path:"project"`
+		Name    string `path:"name"`
+		Body    Question
+	}
+	// CompareVersions names two versions of a dataset.
+	CompareVersions struct {
+		Project string `path:"project"`
+		Name    string `path:"name"`
+		From    int    `query:"from" minimum:"0" doc:"0 is the one before"`
+		To      int    `query:"to" minimum:"0" doc:"0 is the newest"`
+	}
+	// ReadRows asks for the first rows of a version.
+	ReadRows struct {
+		Project string `path:"project"`
+		Name    string `path:"name"`
+		Version int    `query:"version" minimum:"0" doc:"0 is the newest"`
+		Limit   int    `query:"limit" minimum:"0" maximum:"1000" doc:"0 is 10"`
+	}
+	// Rows is some rows of a version.
+	Rows struct {
+		Schema slipway.Schema `json:"schema"`
+		Rows   [][]any        `json:"rows"`
+	}
+	// ReadQuarantine lists refused batches.
+	ReadQuarantine struct {
+		Project string `path:"project"`
+		Name    string `query:"name" doc:"only of this dataset"`
+	}
+	// OneQuarantined names a refused batch.
+	OneQuarantined struct {
+		Project string `path:"project"`
+		ID      string `path:"id"`
+	}
 )
 
 const dataPath = "/api/v1/projects/{project}/data"
@@ -40,6 +76,17 @@ var (
 	OpVersion = web.Op[OfVersion, Version]{Method: "GET", Path: dataPath + "/{name}", Needs: slipway.Reader, Tag: "dataset", Summary: "One version of a dataset"}
 	OpAdd     = web.Op[AddVersion, web.Job]{Method: "POST", Path: dataPath + "/{name}/versions", Needs: slipway.Writer, Tag: "dataset", MaxBody: 16 << 20,
 		Summary: "Make a version of content that was sent; the job's result is an Outcome"}
+	OpProfile = web.Op[OfVersion, Profile]{Method: "GET", Path: dataPath + "/{name}/profile", Needs: slipway.Reader, Tag: "dataset", Summary: "What the rows of a version look like"}
+	OpReport  = web.Op[OfVersion, Report]{Method: "GET", Path: dataPath + "/{name}/report", Needs: slipway.Reader, Tag: "dataset", Summary: "What the contract said of a version"}
+	OpCheck   = web.Op[CheckVersion, web.Job]{Method: "POST", Path: dataPath + "/{name}/check", Needs: slipway.Writer, Tag: "dataset", MaxBody: 16 << 20,
+		Summary: "Ask a contract about a version or files; the job's result is a Report"}
+	OpDiff             = web.Op[CompareVersions, Diff]{Method: "GET", Path: dataPath + "/{name}/diff", Needs: slipway.Reader, Tag: "dataset", Summary: "What differs between two versions: files, schema, statistics, rows"}
+	OpTree             = web.Op[OfVersion, content.Tree]{Method: "GET", Path: dataPath + "/{name}/tree", Needs: slipway.Reader, Tag: "dataset", Summary: "The files of a version"}
+	OpRows             = web.Op[ReadRows, Rows]{Method: "GET", Path: dataPath + "/{name}/rows", Needs: slipway.Reader, Tag: "dataset", Summary: "The first rows of a version"}
+	OpInfer            = web.Op[OfVersion, Proposal]{Method: "GET", Path: dataPath + "/{name}/contract/proposal", Needs: slipway.Reader, Tag: "dataset", Summary: "A contract that a version would keep"}
+	OpContract         = web.Op[OfVersion, Proposal]{Method: "GET", Path: dataPath + "/{name}/contract", Needs: slipway.Reader, Tag: "dataset", Summary: "The contract under which a version was added"}
+	OpQuarantine       = web.Op[ReadQuarantine, []Quarantined]{Method: "GET", Path: "/api/v1/projects/{project}/quarantine", Needs: slipway.Reader, Tag: "dataset", Summary: "Batches that broke their contract, newest first"}
+	OpQuarantineReport = web.Op[OneQuarantined, Report]{Method: "GET", Path: "/api/v1/projects/{project}/quarantine/{id}", Needs: slipway.Reader, Tag: "dataset", Summary: "Why a batch was refused, with its failing rows"}
 )
 
 // Routes adds the operations.
@@ -53,5 +100,41 @@ func (s *Service) Routes(a *web.API) {
 		return s.o.Jobs.Start(ctx, "dataset.add", in.Project, func(ctx context.Context, say func(web.Progress)) (any, error) {
 			return s.Add(ctx, in.Project, in.Name, in.Body, say)
 		}), nil
+	})
+	OpProfile.Serve(a, func(ctx context.Context, in OfVersion) (Profile, error) {
+		return s.Profile(ctx, in.Project, in.Name, in.Version)
+	})
+	OpReport.Serve(a, func(ctx context.Context, in OfVersion) (Report, error) {
+		return s.Report(ctx, in.Project, in.Name, in.Version)
+	})
+	OpCheck.Serve(a, func(ctx context.Context, in CheckVersion) (web.Job, error) {
+		return job(ctx, s.o.Jobs, "dataset.check", in.Project, func(ctx context.Context) (*Report, error) {
+			return s.Check(ctx, in.Project, in.Name, in.Body)
+		})
+	})
+	OpInfer.Serve(a, func(ctx context.Context, in OfVersion) (Proposal, error) {
+		return s.Infer(ctx, in.Project, in.Name, in.Version)
+	})
+	OpContract.Serve(a, func(ctx context.Context, in OfVersion) (Proposal, error) {
+		return s.Contract(ctx, in.Project, in.Name, in.Version)
+	})
+	OpQuarantine.Serve(a, func(ctx context.Context, in ReadQuarantine) ([]Quarantined, error) {
+		return s.Quarantine(ctx, in.Project, in.Name)
+	})
+	OpQuarantineReport.Serve(a, func(ctx context.Context, in OneQuarantined) (Report, error) {
+		return s.QuarantineReport(ctx, in.Project, in.ID)
+	})
+	OpDiff.Serve(a, func(ctx context.Context, in CompareVersions) (Diff, error) {
+		return s.Diff(ctx, in.Project, in.Name, in.From, in.To)
+	})
+	OpTree.Serve(a, func(ctx context.Context, in OfVersion) (content.Tree, error) {
+		v, err := s.Version(ctx, in.Project, in.Name, in.Version)
+		if err != nil {
+			return nil, err
+		}
+		return s.o.Content.GetTree(ctx, v.Tree)
+	})
+	OpRows.Serve(a, func(ctx context.Context, in ReadRows) (Rows, error) {
+		return s.Head(ctx, in.Project, in.Name, in.Version, in.Limit)
 	})
 }

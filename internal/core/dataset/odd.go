@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/slipway-ml/slipway"
+	"github.com/slipway-ml/slipway/internal/kit/query"
 )
 
 // guessTime takes the first column of times that are nearly all there for the
@@ -54,6 +55,9 @@ func (p *Profile) odd(t *table) []string {
 	}
 	if t.others > 0 {
 		say("%d files beside the %s ones are kept but are no part of the table", t.others, t.spec.Format)
+	}
+	if h := t.spec.CSV.Header; h != nil && !*h && len(t.spec.Columns) == 0 && t.spec.Format == query.FormatCSV {
+		say("the file has no header: name its columns under columns in slipway.yaml")
 	}
 	groups := []struct {
 		what string

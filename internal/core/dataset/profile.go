@@ -27,14 +27,14 @@ type ColumnProfile struct {
 	Type      slipway.Type `json:"type"`
 	Missing   int64        `json:"missing"`
 	Infinite  int64        `json:"infinite,omitempty"`
-	Distinct  int64        `json:"distinct"` // by HyperLogLog, about 2 % off; exact where Top holds all values
+	Distinct  int64        `json:"distinct"` // estimated by HyperLogLog, up to a fifth off; exact where there are at most 200
 	Min       *float64     `json:"min,omitempty"`
 	Max       *float64     `json:"max,omitempty"`
 	Mean      *float64     `json:"mean,omitempty"`
 	SD        *float64     `json:"sd,omitempty"`
 	Quantiles []float64    `json:"quantiles,omitempty"` // at QuantileLevels, by t-digest
 	Histogram *Histogram   `json:"histogram,omitempty"`
-	Top       []ValueCount `json:"top,omitempty"` // most frequent first, at most 20
+	Top       []ValueCount `json:"top,omitempty"` // most frequent first, at most 25
 	From      *time.Time   `json:"from,omitempty"`
 	To        *time.Time   `json:"to,omitempty"`
 	Length    *[2]int64    `json:"length,omitempty"`  // shortest and longest text, in characters
@@ -70,7 +70,7 @@ type TimeProfile struct {
 // The sizes of a profile.
 const (
 	profileBins  = 32
-	profileTop   = 20
+	profileTop   = 25
 	fewValues    = 200    // up to here all values are counted
 	profileDays  = 36_600 // a century; beyond it the days are left out
 	maxTopLength = 120    // characters of a value that are kept
@@ -134,7 +134,9 @@ func (s *Service) profile(ctx context.Context, t *table) (*Profile, error) {
 		return nil, err
 	}
 	for i := range p.Columns {
-		p.Columns[i].Missing += p.Rows // it held minus the values that are there
+		c := &p.Columns[i]
+		c.Missing += p.Rows // it held minus the values that are there
+		c.Distinct = min(c.Distinct, p.Rows-c.Missing)
 	}
 	if p.Time != nil {
 		p.Time.Missing += p.Rows
@@ -203,7 +205,7 @@ func (a *scan) column(c *ColumnProfile, top *[]string) {
 		a.add("max(length("+v+"))", func(n any) { length(c, 1, n) })
 		a.add("count(*) FILTER (WHERE "+v+" <> trim("+v+"))", func(n any) { c.Padded = n.(int64) })
 		a.add("count(TRY_CAST("+v+" AS DOUBLE))", func(n any) { c.Numbers = n.(int64) })
-		a.add("approx_top_k("+v+", 20)", func(list any) {
+		a.add("approx_top_k("+v+", 25)", func(list any) {
 			if text, ok := list.(string); ok {
 				_ = json.Unmarshal([]byte(text), top)
 			}
@@ -217,7 +219,7 @@ func (a *scan) bins(c *ColumnProfile, top []string, rows int64) {
 	v := finite(c.Name, c.Type)
 	few := c.Distinct > 0 && c.Distinct <= fewValues
 	switch {
-	case (few && c.Type != slipway.Binary) || c.Type == slipway.Bool:
+	case (few && c.Type != slipway.Binary && c.Type != slipway.Time) || c.Type == slipway.Bool:
 		a.add("to_json(histogram(CAST("+v+" AS VARCHAR)))::VARCHAR", func(m any) {
 			all := counts(m, true)
 			c.Distinct = int64(len(all))
@@ -230,7 +232,9 @@ func (a *scan) bins(c *ColumnProfile, top []string, rows int64) {
 		}
 		a.add("to_json(histogram(CASE WHEN "+v+" IN ("+strings.Join(list, ", ")+") THEN "+v+" END))::VARCHAR", func(m any) {
 			all := counts(m, true)
-			c.Top = all[:min(len(all), profileTop)]
+			if len(all) > 0 && all[0].Count > 1 {
+				c.Top = all[:min(len(all), profileTop)]
+			}
 		})
 	}
 	if c.Min == nil || c.Max == nil {
@@ -243,7 +247,7 @@ func (a *scan) bins(c *ColumnProfile, top []string, rows int64) {
 		h.Counts = []int64{rows - c.Missing}
 		return
 	}
-	bin := "least(31, CAST(floor((CAST(" + v + " AS DOUBLE) - CAST(" + exact(h.Low) + " AS DOUBLE)) / CAST(" + exact(width) + " AS DOUBLE)) AS INT))"
+	bin := "CASE WHEN " + v + " IS NOT NULL THEN least(31, CAST(floor((CAST(" + v + " AS DOUBLE) - CAST(" + exact(h.Low) + " AS DOUBLE)) / CAST(" + exact(width) + " AS DOUBLE)) AS INT)) END"
 	a.add("to_json(histogram("+bin+"))::VARCHAR", func(m any) {
 		for _, one := range counts(m, false) {
 			if i, ok := index(one.Value); ok {

@@ -143,9 +143,12 @@ func walkFolder(ctx context.Context, folder string, visit func(string, fs.FileIn
 		if d.IsDir() {
 			return nil
 		}
-		info, err := os.Stat(path) // a link is taken for the file that it means
+		info, err := d.Info()
+		if err == nil && d.Type()&fs.ModeSymlink != 0 { // it is taken for the file that it means
+			info, err = os.Stat(path)
+		}
 		if err != nil {
-			return slipway.Errorf(slipway.Invalid, "%s is a link to nothing", path)
+			return slipway.Errorf(slipway.Invalid, "%s went away, or is a link to nothing", path)
 		}
 		if !info.Mode().IsRegular() {
 			return nil // a link to a folder could lead in circles; sockets and pipes hold no data

@@ -64,7 +64,7 @@ func sources(p *project.Project, args []string, abs func(string) string) ([]sour
 			one.spec.Timezone = p.Timezone
 		}
 	}
-	if _, err := os.Stat(abs(args[0])); err != nil && len(args) > 1 && goodName.MatchString(args[0]) {
+	if len(args) > 1 && goodName.MatchString(args[0]) && isName(args, abs) {
 		one.name = args[0]
 		err := one.take(args[1:], abs)
 		return []source{one}, err
@@ -72,6 +72,21 @@ func sources(p *project.Project, args []string, abs func(string) string) ([]sour
 	err := one.take(args, abs)
 	one.name = nameOf(one)
 	return []source{one}, err
+}
+
+// isName reports whether the first of several arguments is a name: there is
+// nothing of that name here, or it is the folder that the others are in.
+func isName(args []string, abs func(string) string) bool {
+	info, err := os.Stat(abs(args[0]))
+	if err != nil {
+		return true
+	}
+	for _, arg := range args[1:] {
+		if !info.IsDir() || !within(abs(args[0]), abs(arg)) {
+			return false
+		}
+	}
+	return true
 }
 
 func everyDataset(p *project.Project) ([]source, error) {
@@ -97,10 +112,20 @@ func declared(p *project.Project, name string) (source, error) {
 		one.contract = filepath.Join(p.Dir, filepath.FromSlash(d.Contract))
 	}
 	path := filepath.Join(p.Dir, filepath.FromSlash(d.Path))
-	one.root = fixedFolder(path)
+	one.root = homeOf(p, name)
 	paths, err := expand(path)
 	one.paths = paths
 	return one, err
+}
+
+// homeOf is the folder to which the paths of a declared dataset's versions are
+// relative. A path without an extension that is not there yet is a folder.
+func homeOf(p *project.Project, name string) string {
+	path := filepath.Join(p.Dir, filepath.FromSlash(p.Data[name].Path))
+	if _, err := os.Stat(path); err != nil && filepath.Ext(path) == "" && !strings.ContainsAny(path, "*?[") {
+		return path
+	}
+	return fixedFolder(path)
 }
 
 // take replaces the files by those that the user named. Their paths stay

@@ -25,7 +25,8 @@ type table struct {
 	source query.Table
 	spec   Spec
 	schema slipway.Schema
-	others int // files beside the table
+	others int    // files beside the table
+	view   string // the rows as a contract sees them; "" where they are that already
 }
 
 // close takes the files away; the content stays.
@@ -37,6 +38,14 @@ func (t *table) close() {
 
 // ref is the table in SQL.
 func (t *table) ref() string { return quoted(t.name) }
+
+// rows is what a contract's checks are asked of.
+func (t *table) rows() string {
+	if t.view != "" {
+		return t.view
+	}
+	return t.ref()
+}
 
 // time is the SQL of when a row happened, an instant; "" when rows have none.
 func (t *table) time() string {
@@ -233,68 +242,4 @@ func (s *Service) chooseUnnamed(ctx context.Context, entries []content.Entry, de
 		return entries, query.FormatCSV, nil
 	}
 	return nil, FilesOnly, nil
-}
-
-// openVersion is the table of a version, read as it was when it was added.
-func (s *Service) openVersion(ctx context.Context, v Version) (*table, error) {
-	tree, err := s.o.Content.GetTree(ctx, v.Tree)
-	if err != nil {
-		return nil, err
-	}
-	if !v.Table() {
-		return nil, slipway.Errorf(slipway.Invalid, "%s holds files and no table", v.ID())
-	}
-	return s.open(ctx, v.Name, tree, v.Spec, v.Schema)
-}
-
-// DatasetRows reads the rows of a window of version n of a dataset (0 is the
-// newest). columns chooses among those that there are, in the order given; nil
-// is all. It fails with NotFound, and with Invalid when a window is asked of
-// rows without a time.
-func (s *Service) DatasetRows(ctx context.Context, project, name string, n int, w slipway.Window, columns []string) (*slipway.Frame, error) {
-	v, err := s.find(ctx, project, name, n)
-	if err != nil {
-		return nil, err
-	}
-	t, err := s.openVersion(ctx, v)
-	if err != nil {
-		return nil, err
-	}
-	defer t.close()
-	list := "*"
-	if columns != nil {
-		var names []string
-		for _, c := range columns {
-			if t.schema.Index(c) >= 0 {
-				names = append(names, quoted(c))
-			}
-		}
-		if len(names) == 0 {
-			return &slipway.Frame{}, nil
-		}
-		list = strings.Join(names, ", ")
-	}
-	where, params, err := t.within(w)
-	if err != nil {
-		return nil, err
-	}
-	return s.o.Query.Frame(ctx, t.request("SELECT "+list+" FROM "+t.ref()+where, params...))
-}
-
-// within is the condition that a row lies in a window.
-func (t *table) within(w slipway.Window) (where string, params []any, err error) {
-	if w.IsZero() {
-		return "", nil, nil
-	}
-	if t.time() == "" {
-		return "", nil, slipway.Errorf(slipway.Invalid, "dataset %s has no time, so it has no windows", t.name).WithHint("add time to data.%s in slipway.yaml", t.name)
-	}
-	var parts []string
-	if !w.From.IsZero() {
-		parts, params = append(parts, t.time()+" >= ?"), append(params, w.From)
-	}
-	if !w.To.IsZero() {
-		parts, params = append(parts, t.time()+" < ?"), append(params, w.To)
-	}
-	return " WHERE " + strings.Join(parts, " AND "), params, nil
 }

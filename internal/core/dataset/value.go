@@ -3,12 +3,15 @@ package dataset
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
+
+	"github.com/slipway-ml/slipway"
 )
 
 // float is a number that came from a query, nil where there is none.
@@ -49,6 +52,18 @@ func length(c *ColumnProfile, i int, v any) {
 		c.Length = &[2]int64{}
 	}
 	c.Length[i] = n
+}
+
+// in says where err happened, in the message itself: what wraps an error is not
+// told to a client.
+func in(err error, format string, args ...any) error {
+	var told *slipway.Error
+	if !errors.As(err, &told) {
+		return fmt.Errorf(format+": %w", append(args, err)...)
+	}
+	out := *told
+	out.Message = fmt.Sprintf(format, args...) + ": " + told.Message
+	return &out
 }
 
 // exact writes a number in SQL so that it is read back as it is.

@@ -50,7 +50,8 @@ Data is read in the versions that slipway.lock names, else in the newest.
 Outputs are written back beside the code; files that you edited stay.
 
 Exit status: 0 when all is up to date, 1 when a step failed, 2 when the request
-or slipway.yaml is wrong, 5 when a step or a version does not exist, 130 after
+or slipway.yaml is wrong, 3 when the model that was made does not pass its
+gates, 5 when a step or a version does not exist, 130 after
 Ctrl-C, which ends the steps that run.`,
 		Example: `  slipway run
   slipway run train --param train.learning_rate=0.1
@@ -201,6 +202,9 @@ func summarise(t *term.IO, w io.Writer, report RunReport, dry bool) {
 		_ = table.Write(w)
 		if !dry {
 			fmt.Fprintf(w, "run %s  %s\n", short(r.ID), r.State)
+			if j := r.Judgement; j != nil && j.refusal() == nil {
+				fmt.Fprintf(w, "%s  %s\n", j.Model, verdictText[j.Verdict])
+			}
 		}
 	}
 	if report.Files != nil {
@@ -209,6 +213,8 @@ func summarise(t *term.IO, w io.Writer, report RunReport, dry bool) {
 		}
 	}
 }
+
+var verdictText = map[slipway.Verdict]string{slipway.Pass: "passed its gates", slipway.Ungated: "is registered; no gates are declared"}
 
 func plural(n int) string {
 	if n == 1 {

@@ -103,6 +103,8 @@ func (v *view) see(p web.Progress) {
 		fmt.Fprintf(v.w, "%s %s\n", v.io.Paint(term.Dim, v.label(p.Topic)+" |"), p.Message)
 	case len(p.Data) > 0:
 		v.task(p)
+	case p.Topic == "" && p.State == "":
+		fmt.Fprintln(v.w, p.Message)
 	case p.Topic != "":
 		fmt.Fprintf(v.w, "%s  %s\n", v.label(p.Topic), p.Message)
 	}

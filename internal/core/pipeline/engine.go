@@ -46,6 +46,7 @@ func (s *Service) open(r Run) *drive {
 		d.tasks = append(d.tasks, &d.run.Task[i])
 	}
 	d.cancelled = r.Error == cancelledText
+	d.turn = make(chan struct{})
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.runs[r.ID] = d
@@ -55,6 +56,9 @@ func (s *Service) open(r Run) *drive {
 		}
 	}
 	before := s.last[r.Project]
+	if before != nil {
+		d.behind = before.run.ID
+	}
 	s.last[r.Project] = d
 	ctx := slipway.WithPrincipal(s.lifetime, slipway.Principal{Name: r.Actor, Role: slipway.Operator, Project: r.Project})
 	s.driving.Go(func() {
@@ -66,6 +70,7 @@ func (s *Service) open(r Run) *drive {
 				return
 			}
 		}
+		close(d.turn)
 		d.main(ctx)
 	})
 	return d
@@ -85,40 +90,48 @@ func (s *Service) forget(d *drive) {
 // has not ended is joined rather than repeated. It fails as check does, and with
 // Unavailable while the server ends.
 func (s *Service) Submit(ctx context.Context, name string, r Request) (string, error) {
-	p, rev, err := s.Revision(ctx, name, r.Revision)
+	d, err := s.submit(ctx, name, r)
 	if err != nil {
 		return "", err
 	}
+	return d.run.ID, nil
+}
+
+// submit is Submit for who wants to see the run's end, however soon it comes.
+func (s *Service) submit(ctx context.Context, name string, r Request) (*drive, error) {
+	p, rev, err := s.Revision(ctx, name, r.Revision)
+	if err != nil {
+		return nil, err
+	}
 	if err := s.check(p, r); err != nil {
-		return "", err
+		return nil, err
 	}
 	select {
 	case <-s.started:
 	case <-ctx.Done():
-		return "", ctx.Err()
+		return nil, ctx.Err()
 	}
 	if s.lifetime.Err() != nil {
-		return "", slipway.Errorf(slipway.Unavailable, "the server is ending")
+		return nil, slipway.Errorf(slipway.Unavailable, "the server is ending")
 	}
 	s.submitting.Lock()
 	defer s.submitting.Unlock()
 	if r.Revision = rev.Number; r.Trigger == "" {
 		r.Trigger = "by hand"
 	}
-	if id, ok := s.joins(name, r); ok {
-		return id, nil
+	if d := s.joins(name, r); d != nil {
+		return d, nil
 	}
 	run := Run{ID: newID(), Project: name, Revision: rev.Number, State: Queued, Trigger: r.Trigger, Reason: r.Reason,
 		Actor: slipway.PrincipalOf(ctx).Name, Request: r, Created: s.now()}
 	if err := s.insertRun(ctx, run); err != nil {
-		return "", err
+		return nil, err
 	}
-	s.open(run)
-	return run.ID, nil
+	return s.open(run), nil
 }
 
-// joins finds a run under way that does the same work.
-func (s *Service) joins(project string, r Request) (string, bool) {
+// joins finds a run under way that does the same work, or nil.
+func (s *Service) joins(project string, r Request) *drive {
 	s.mu.Lock()
 	runs := slices.Collect(maps.Values(s.runs))
 	s.mu.Unlock()
@@ -127,10 +140,10 @@ func (s *Service) joins(project string, r Request) (string, bool) {
 		same := d.run.Project == project && !d.run.State.Done() && !d.cancelled && sameWork(d.run.Request, r)
 		d.mu.Unlock()
 		if same {
-			return d.run.ID, true
+			return d
 		}
 	}
-	return "", false
+	return nil
 }
 
 // drive brings one run to its end.
@@ -139,8 +152,11 @@ type drive struct {
 	plan  *plan         // set when ready is closed
 	ready chan struct{} // closed when the plan is there, or cannot be
 	done  chan struct{} // closed when nobody drives the run any more
+	turn  chan struct{} // closed when the run before it in the project has ended
 	wake  chan struct{}
 	work  sync.WaitGroup
+
+	behind string // the run before it, if there was one
 
 	mu        sync.Mutex
 	run       Run

@@ -80,18 +80,24 @@ func (s *Service) serveRun(ctx context.Context, in startIn) (web.Job, error) {
 			return s.DryRun(ctx, in.Project, in.Body, say)
 		}), nil
 	}
-	id, err := s.Submit(ctx, in.Project, in.Body)
+	d, err := s.submit(ctx, in.Project, in.Body)
 	if err != nil {
 		return web.Job{}, err
 	}
+	id := d.run.ID
 	return s.o.Jobs.Start(ctx, "pipeline.run", in.Project, func(ctx context.Context, say func(web.Progress)) (any, error) {
 		say(web.Progress{State: string(Queued), Message: id})
-		run, err := s.Watch(ctx, in.Project, id, say)
+		run, err := s.watch(ctx, d, say)
 		if ctx.Err() != nil && s.o.Jobs.Lifetime.Err() == nil {
 			run, err = s.Cancel(context.WithoutCancel(ctx), in.Project, id)
 		}
 		if err == nil {
 			err = run.verdict()
+		}
+		if err == nil && s.o.Judged != nil && !run.Nothing && !run.Request.Quiet {
+			if run.Judgement, err = s.o.Judged(ctx, in.Project, id); err == nil {
+				err = run.Judgement.refusal()
+			}
 		}
 		for i := range run.Task {
 			run.Task[i].Material = nil

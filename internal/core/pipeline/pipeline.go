@@ -87,6 +87,9 @@ type Options struct {
 	Data       Data
 	Tracker    Tracker
 	Jobs       *web.Jobs
+	// Judged waits until the model that a run made, if any, has been judged. It
+	// is asked by those who wait for the run; nil does without.
+	Judged func(ctx context.Context, project, run string) (*Judgement, error)
 	// Step starts a step's process: a program and its first arguments, such as
 	// /usr/bin/slipway step. The rest travels in its environment.
 	Step []string

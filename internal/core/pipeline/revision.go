@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/slipway-ml/slipway"
@@ -209,8 +210,12 @@ func flatten(p *project.Project) (map[string]string, error) {
 				walk(path+"["+strconv.Itoa(i)+"]", v)
 			}
 		default:
-			b, _ := json.Marshal(x)
-			out[path[1:]] = string(b)
+			// For people to read, so > stays >.
+			var b strings.Builder
+			enc := json.NewEncoder(&b)
+			enc.SetEscapeHTML(false)
+			_ = enc.Encode(x) // a scalar of YAML always encodes
+			out[path[1:]] = strings.TrimSpace(b.String())
 		}
 	}
 	walk("", v)

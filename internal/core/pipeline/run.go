@@ -60,7 +60,23 @@ type Run struct {
 	Created     time.Time                 `json:"created"`
 	Started     time.Time                 `json:"started,omitzero"`
 	Ended       time.Time                 `json:"ended,omitzero"`
-	Task        []Task                    `json:"task,omitempty"` // in an order in which they can run
+	Task        []Task                    `json:"task,omitempty"`      // in an order in which they can run
+	Judgement   *Judgement                `json:"judgement,omitempty"` // of the model that it made, for who waited for it
+}
+
+// Judgement is what the gates said of the model that a run made.
+type Judgement struct {
+	Model   string          `json:"model"` // name@vN
+	Verdict slipway.Verdict `json:"verdict"`
+	Reason  string          `json:"reason,omitempty"`
+}
+
+// refusal is the error of a model that may not be released; nil for one that may.
+func (j *Judgement) refusal() error {
+	if j == nil || j.Verdict != slipway.Refuse && j.Verdict != slipway.Undecided {
+		return nil
+	}
+	return slipway.Errorf(slipway.Refused, "%s does not pass: %s", j.Model, j.Reason).WithHint("`slipway gate show %s` has the evidence", j.Model)
 }
 
 // Task is one step of a run.

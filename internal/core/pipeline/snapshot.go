@@ -246,11 +246,14 @@ func git(ctx context.Context, dir string, args ...string) ([]byte, error) {
 func listFolder(dir string) ([]string, error) {
 	var out []string
 	err := filepath.WalkDir(dir, func(at string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) && at != dir {
+			return nil // it went while the folder was read
+		}
 		if err != nil {
 			return err
 		}
 		if d.IsDir() {
-			if at != dir && (slices.Contains(ignored, d.Name()) || isVenv(at)) {
+			if at != dir && (slices.Contains(ignored, d.Name()) || foreign(at)) {
 				return fs.SkipDir
 			}
 			return nil
@@ -267,9 +270,15 @@ func listFolder(dir string) ([]string, error) {
 	return out, err
 }
 
-func isVenv(dir string) bool {
-	_, err := os.Stat(filepath.Join(dir, "pyvenv.cfg"))
-	return err == nil
+// foreign reports whether a folder is a Python environment or a workspace of
+// Slipway, whatever its name.
+func foreign(dir string) bool {
+	for _, mark := range []string{"pyvenv.cfg", "owner.lock"} {
+		if _, err := os.Stat(filepath.Join(dir, mark)); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // replaceFile writes a file whole: after a crash it is the old or the new.

@@ -54,6 +54,11 @@ func (s *Service) Watch(ctx context.Context, project, id string, say func(web.Pr
 	if d == nil {
 		return s.Run(ctx, project, id)
 	}
+	return s.watch(ctx, d, say)
+}
+
+func (s *Service) watch(ctx context.Context, d *drive, say func(web.Progress)) (Run, error) {
+	project, id := d.run.Project, d.run.ID
 	w := &watcher{say: say}
 	d.mu.Lock()
 	d.watchers = append(d.watchers, w)
@@ -65,6 +70,13 @@ func (s *Service) Watch(ctx context.Context, project, id string, say func(web.Pr
 	default:
 	}
 	d.mu.Unlock()
+	select {
+	case <-d.turn:
+	default:
+		if d.behind != "" {
+			say(web.Progress{Message: "waits for run " + short(d.behind) + " of this project; `slipway cancel " + short(d.behind) + "` ends it"})
+		}
+	}
 	defer func() {
 		d.mu.Lock()
 		defer d.mu.Unlock()
@@ -93,11 +105,11 @@ func (s *Service) Do(ctx context.Context, project string, r Request, say func(we
 	if say == nil {
 		say = func(web.Progress) {}
 	}
-	id, err := s.Submit(ctx, project, r)
+	d, err := s.submit(ctx, project, r)
 	if err != nil {
 		return Run{}, err
 	}
-	run, err := s.Watch(ctx, project, id, say)
+	run, err := s.watch(ctx, d, say)
 	if err != nil {
 		return run, err
 	}

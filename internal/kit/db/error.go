@@ -27,6 +27,7 @@ const (
 	malformed
 	full
 	busy
+	failing // the disk
 	away
 )
 
@@ -53,6 +54,8 @@ func (f failure) fault(sql string, cause error) error {
 		e = slipway.Errorf(slipway.Unavailable, "the disk of the database is full").WithHint("free some space and try again")
 	case busy:
 		e = slipway.Errorf(slipway.Unavailable, "the database is busy").WithHint("try again in a moment")
+	case failing:
+		e = slipway.Errorf(slipway.Unavailable, "the disk of the database fails").WithHint("see whether it is full, or broken")
 	case away:
 		e = slipway.Errorf(slipway.Unavailable, "the database cannot be reached")
 	default:

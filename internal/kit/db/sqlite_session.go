@@ -147,6 +147,8 @@ func sqliteFailure(err error) failure {
 		return reference
 	case sqlite.ResultConstraintNotNull, sqlite.ResultConstraintCheck:
 		return rule
+	case sqlite.ResultIOErrSHMSize, sqlite.ResultIOErrWrite:
+		return full // nearly always
 	default:
 		switch code.ToPrimary() {
 		case sqlite.ResultTooBig, sqlite.ResultMismatch:
@@ -155,7 +157,9 @@ func sqliteFailure(err error) failure {
 			return full
 		case sqlite.ResultBusy, sqlite.ResultLocked:
 			return busy
-		case sqlite.ResultIOErr, sqlite.ResultCantOpen, sqlite.ResultReadOnly:
+		case sqlite.ResultIOErr:
+			return failing
+		case sqlite.ResultCantOpen, sqlite.ResultReadOnly:
 			return away
 		}
 	}

@@ -135,16 +135,16 @@ func (t IO) Errorln(err error) {
 	e := *slipway.AsError(err)
 	var ours *slipway.Error
 	switch {
+	case errors.As(err, &ours):
+		// The wrapping says where it happened.
+		e.Message = err.Error()
 	case e.Code == slipway.Internal:
 		// The text of a defect belongs to whoever runs the program, and a
 		// server has taken out its own before it came here.
 		e.Message = "internal error: " + err.Error()
-		if e.Hint == "" {
-			e.Hint = "this is a defect of slipway; please report it with the command that led to it"
-		}
-	case errors.As(err, &ours):
-		// The wrapping says where it happened.
-		e.Message = err.Error()
+	}
+	if e.Code == slipway.Internal && e.Hint == "" {
+		e.Hint = "this is a defect of slipway; please report it with the command that led to it"
 	}
 	if t.JSON {
 		enc := json.NewEncoder(t.Err)

@@ -2,6 +2,7 @@ package web
 
 import (
 	"crypto/subtle"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -37,6 +38,12 @@ func (d *Door) Wrap(next http.Handler, socket bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Referrer-Policy", "same-origin")
+		if large(r) {
+			body := r.Body
+			defer linger(w, r, body)
+			r = r.Clone(r.Context())
+			r.Body = io.NopCloser(body) // a closed body cannot be read away
+		}
 		if socket {
 			next.ServeHTTP(w, r.WithContext(slipway.WithPrincipal(r.Context(), d.Owner)))
 			return

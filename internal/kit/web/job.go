@@ -8,7 +8,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -99,7 +101,7 @@ func (js *Jobs) Start(ctx context.Context, kind, project string, fn func(ctx con
 func protect(ctx context.Context, say func(Progress), fn func(context.Context, func(Progress)) (any, error)) (out any, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("job panicked: %v", v)
+			err = fmt.Errorf("job panicked: %v\n%s", v, debug.Stack())
 		}
 	}()
 	return fn(ctx, say)
@@ -111,6 +113,9 @@ func (js *Jobs) finish(j *Job, result any, err error) {
 	j.Ended, j.State = &now, JobSucceeded
 	if err != nil {
 		j.State, j.Error = JobFailed, slipway.AsError(err)
+		if j.Error.Code == slipway.Internal {
+			slog.Error("job failed", "kind", j.Kind, "project", j.Project, "error", err)
+		}
 	}
 	if result != nil {
 		j.Result, _ = json.Marshal(result)

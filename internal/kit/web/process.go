@@ -2,7 +2,9 @@ package web
 
 import (
 	"io"
+	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"sync"
 
 	"github.com/slipway-ml/slipway"
@@ -30,6 +32,7 @@ func (t handlerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	go func() {
 		defer func() {
 			if v := recover(); v != nil {
+				slog.Error("request panicked", "path", req.URL.Path, "error", v, "stack", string(debug.Stack()))
 				w.WriteHeader(http.StatusInternalServerError)
 				_ = pw.CloseWithError(slipway.Errorf(slipway.Internal, "internal error"))
 				return

@@ -38,16 +38,24 @@ class Dataset:
     time: str | None = None
     timezone: str = "UTC"
 
-    def pandas(self, **options: Any) -> Any:
-        """The rows as a pandas DataFrame; `options` go to the reader of each file."""
+    def pandas(self, columns: Sequence[str] | None = None, **options: Any) -> Any:
+        """The rows as a pandas DataFrame; `columns` are the ones to read, all when left out.
+
+        `options` go to the reader of CSV files. A step that is given a window
+        of a dataset finds it as Parquet, whatever its files were, so code that
+        reads columns by name works for both.
+        """
         import pandas as pd
 
+        wanted = list(columns) if columns is not None else None
         read = {
-            "csv": pd.read_csv,
-            "parquet": pd.read_parquet,
-            "json": lambda path, **o: pd.read_json(path, lines=path.suffix != ".json", **o),
+            "csv": lambda path: pd.read_csv(path, usecols=wanted, **options),
+            "parquet": lambda path: pd.read_parquet(path, columns=wanted),
+            "json": lambda path: pd.read_json(path, lines=path.suffix != ".json"),
         }
-        frame = pd.concat([read[_format(path)](path, **options) for path in self.files], ignore_index=True)
+        frame = pd.concat([read[_format(path)](path) for path in self.files], ignore_index=True)
+        if wanted is not None:
+            frame = frame[wanted]
         if self.window == Window():
             return frame
         times = pd.to_datetime(frame[self._time(frame.columns)])

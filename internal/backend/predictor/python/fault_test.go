@@ -228,11 +228,8 @@ func gone(t *testing.T, pid int) {
 	t.Errorf("process %d lives", pid)
 }
 
-// TestServer is the other half of TestWorkersDieWithTheServer.
-func TestServer(t *testing.T) {
-	if os.Getenv("PREDICTOR_TEST_SERVER") == "" {
-		t.Skip("runs only as a child of another test")
-	}
+// beServer is the half of TestWorkersDieWithTheServer that is killed.
+func beServer(t *testing.T) {
 	m := plain(t, "Moody", predictor.Python{})
 	out, err := m.Predict(t.Context(), frame(text("mood", "good")))
 	if err != nil {
@@ -243,7 +240,11 @@ func TestServer(t *testing.T) {
 }
 
 func TestWorkersDieWithTheServer(t *testing.T) {
-	server := exec.Command(os.Args[0], "-test.run=^TestServer$")
+	if os.Getenv("PREDICTOR_TEST_SERVER") != "" {
+		beServer(t)
+		return
+	}
+	server := exec.Command(os.Args[0], "-test.run=^TestWorkersDieWithTheServer$")
 	server.Env = append(os.Environ(), "PREDICTOR_TEST_SERVER=1")
 	out, err := server.StdoutPipe()
 	if err != nil {

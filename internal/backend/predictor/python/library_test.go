@@ -21,7 +21,7 @@ func libraries(t testing.TB) []string {
 	t.Helper()
 	name := os.Getenv("SLIPWAY_TEST_PYTHON")
 	if name == "" {
-		t.Skip("SLIPWAY_TEST_PYTHON names no Python with scikit-learn: make test-deps")
+		t.Skip("SLIPWAY_TEST_PYTHON names no Python with scikit-learn; `make test` makes one")
 	}
 	return []string{name}
 }
