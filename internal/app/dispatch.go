@@ -44,9 +44,9 @@ func newDispatcher(d *db.DB, consumers []consumer) *dispatcher {
 	return x
 }
 
-// run serves every consumer until ctx ends.
-func (d *dispatcher) run(ctx context.Context) error {
-	err := d.db.Read(ctx, func(tx *db.Tx) error {
+// load reads how far each consumer is, before run and drain look at it.
+func (d *dispatcher) load(ctx context.Context) error {
+	return d.db.Read(ctx, func(tx *db.Tx) error {
 		for _, c := range d.consumers {
 			var n int64
 			err := tx.QueryRow(`SELECT number FROM consumer WHERE name = ?`, c.name).Scan(&n)
@@ -57,15 +57,15 @@ func (d *dispatcher) run(ctx context.Context) error {
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
+}
+
+// run serves every consumer until ctx ends.
+func (d *dispatcher) run(ctx context.Context) {
 	var all sync.WaitGroup
 	for _, c := range d.consumers {
 		all.Go(func() { d.serve(ctx, c) })
 	}
 	all.Wait()
-	return ctx.Err()
 }
 
 // batch is how many events a consumer reads at once.

@@ -73,7 +73,7 @@ func (w *killWorld) round(n int) string {
 	up := w.up()
 	stop := make(chan struct{})
 	var clients sync.WaitGroup
-	for _, work := range []func(){w.predict, w.add, w.run} {
+	for _, work := range []func(){w.predict, w.label, w.add, w.run} {
 		clients.Go(func() {
 			for {
 				select {
@@ -106,13 +106,29 @@ func (w *killWorld) moment(ms int) time.Duration {
 
 // predict asks for one prediction; one that is answered is acknowledged.
 func (w *killWorld) predict() {
-	var reply struct {
-		Parameters struct {
-			ID []string `json:"prediction_id"`
-		} `json:"parameters"`
+	if status, id, _ := w.predicted(); status == http.StatusOK && id != "" {
+		w.acknowledge(&w.predictions, id)
 	}
-	if w.post("/v2/models/delay/infer", killAsk, &reply) == http.StatusOK && len(reply.Parameters.ID) == 1 {
-		w.acknowledge(&w.predictions, reply.Parameters.ID[0])
+}
+
+// label tells the truth about one more prediction.
+func (w *killWorld) label() {
+	w.mu.Lock()
+	id, address := "", w.url
+	if len(w.predictions) > 0 {
+		id = w.predictions[len(w.predictions)-1]
+	}
+	if n := len(w.labels); n > 0 && w.labels[n-1] == id {
+		id = ""
+	}
+	w.mu.Unlock()
+	if id == "" {
+		pause(w.t.Context(), 5*time.Millisecond)
+		return
+	}
+	body := fmt.Sprintf(`{"labels": [{"prediction_id": %q, "value": 1}]}`, id)
+	if w.ask(http.MethodPost, address+"/api/v1/projects/flights/labels", strings.NewReader(body), nil) == http.StatusOK {
+		w.acknowledge(&w.labels, id)
 	}
 }
 
@@ -201,18 +217,37 @@ func (w *killWorld) finish() {
 	if code, out := w.slipway("wait"); code != 0 {
 		w.t.Fatalf("`slipway wait` ends with %d:\n%s", code, out)
 	}
-	var reply struct {
-		Parameters struct{ Model string } `json:"parameters"`
-	}
-	if status := w.post("/v2/models/delay/infer", killAsk, &reply); status != http.StatusOK || reply.Parameters.Model == w.model {
+	if status, _, model := w.predicted(); status != http.StatusOK || model == w.model {
 		_, out := w.slipway("release", "ls")
-		w.t.Errorf("status %d, and %q answers still\n%s", status, reply.Parameters.Model, out)
+		w.t.Errorf("status %d, and %q answers still\n%s", status, model, out)
 	}
+	w.checkLabels()
 	_ = up.Process.Signal(syscall.SIGINT)
 	if err := up.Wait(); err != nil {
 		w.t.Errorf("the server ended with %v", err)
 	}
-	if len(w.predictions) == 0 || len(w.versions) == 0 || len(w.runs) == 0 {
+	if len(w.predictions) == 0 || len(w.labels) == 0 || len(w.versions) == 0 || len(w.runs) == 0 {
 		w.t.Errorf("too little was acknowledged to show anything: %s", w.tally())
+	}
+}
+
+// checkLabels waits for the ticks that bring predictions and labels together,
+// and looks whether each label that was acknowledged found its prediction.
+func (w *killWorld) checkLabels() {
+	w.t.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for _, id := range w.sample(w.labels, 40) {
+		for {
+			var p struct{ Label any }
+			status := w.get("/api/v1/projects/flights/predictions/"+id, &p)
+			if status == http.StatusOK && p.Label != nil {
+				break
+			}
+			if time.Now().After(deadline) {
+				w.t.Errorf("the label of prediction %s was acknowledged and is not there (status %d, label %v)\n%s", id, status, p.Label, w.errors())
+				return
+			}
+			pause(w.t.Context(), 100*time.Millisecond)
+		}
 	}
 }

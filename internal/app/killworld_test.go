@@ -68,6 +68,7 @@ type killWorld struct {
 	mu                          sync.Mutex
 	last                        int
 	predictions, versions, runs []string
+	labels                      []string // predictions whose truth was told
 }
 
 // newKillWorld makes a project whose model is in production.
@@ -93,13 +94,11 @@ func newKillWorld(t *testing.T, random *rand.Rand) *killWorld {
 		}
 	}
 	up := w.up()
-	var reply struct {
-		Parameters struct{ Model string } `json:"parameters"`
-	}
-	if status := w.post("/v2/models/delay/infer", killAsk, &reply); status != http.StatusOK {
+	status, _, model := w.predicted()
+	if status != http.StatusOK {
 		t.Fatalf("no answer before anything was killed: %d", status)
 	}
-	w.model = reply.Parameters.Model
+	w.model = model
 	_ = up.Process.Signal(syscall.SIGINT)
 	_ = up.Wait()
 	return w
@@ -202,12 +201,22 @@ func (w *killWorld) get(path string, out any) int {
 	return w.ask(http.MethodGet, w.url+path, nil, out)
 }
 
-// post asks the endpoints.
-func (w *killWorld) post(path, body string, out any) int {
+// predicted asks the endpoint once.
+func (w *killWorld) predicted() (status int, id, model string) {
+	var reply struct {
+		Parameters struct {
+			ID    []string `json:"prediction_id"`
+			Model string   `json:"model"`
+		} `json:"parameters"`
+	}
 	w.mu.Lock()
 	address := w.inference
 	w.mu.Unlock()
-	return w.ask(http.MethodPost, address+path, strings.NewReader(body), out)
+	status = w.ask(http.MethodPost, address+"/v2/models/delay/infer", strings.NewReader(killAsk), &reply)
+	if status == http.StatusOK && len(reply.Parameters.ID) == 1 {
+		id = reply.Parameters.ID[0]
+	}
+	return status, id, reply.Parameters.Model
 }
 
 func (w *killWorld) ask(method, address string, body io.Reader, out any) int {
@@ -216,6 +225,7 @@ func (w *killWorld) ask(method, address string, body io.Reader, out any) int {
 		w.t.Error(err)
 		return 0
 	}
+	req.Header.Set("Content-Type", "application/json")
 	resp, err := w.client.Do(req)
 	if err != nil {
 		return 0
@@ -274,5 +284,6 @@ func (w *killWorld) sample(list []string, n int) []string {
 func (w *killWorld) tally() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return fmt.Sprintf("%d predictions, %d dataset versions, %d runs were acknowledged", len(w.predictions), len(w.versions), len(w.runs))
+	return fmt.Sprintf("%d predictions, %d labels, %d dataset versions, %d runs were acknowledged",
+		len(w.predictions), len(w.labels), len(w.versions), len(w.runs))
 }

@@ -30,6 +30,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"fails":      fails,
+			"await":      await,
 			"await-file": awaitFile,
 			"await-up":   awaitUp,
 			"request":    request,

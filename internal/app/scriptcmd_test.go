@@ -49,6 +49,20 @@ func patient(ts *testscript.TestScript, what string, ready func() bool) {
 	}
 }
 
+// await COMMAND… runs a command until it succeeds.
+func await(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: await COMMAND…")
+	}
+	patient(ts, strings.Join(args, " "), func() bool {
+		err := ts.Exec(args[0], args[1:]...)
+		if err != nil {
+			time.Sleep(100 * time.Millisecond)
+		}
+		return err == nil
+	})
+}
+
 // await-file PATH [TEXT] waits until a file is there and holds TEXT.
 func awaitFile(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 || len(args) > 2 {
