@@ -45,6 +45,7 @@ func (s *Service) importRows(ctx context.Context, projectName string, plan Impor
 	gateway := "import " + projectName + "/" + plan.Name
 	for n, rows := range numbered(slices.Chunk(l.rows, intakeRows)) {
 		in := newIntake()
+		in.imported = true
 		in.segments[gateway] = span{int64(n), int64(n) + 1}
 		b := plan.batch(projectName, l, rows)
 		if err := s.take(ctx, in, b); err != nil {
