@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/slipway-ml/slipway"
+	"github.com/slipway-ml/slipway/internal/backend/predictor"
 	"github.com/slipway-ml/slipway/internal/core/audit"
 	"github.com/slipway-ml/slipway/internal/core/delivery"
 	"github.com/slipway-ml/slipway/internal/core/monitor"
@@ -77,6 +78,21 @@ func ignore(err error, code slipway.Code) error {
 		return nil
 	}
 	return err
+}
+
+// openedModels lets monitor score logged requests with another version.
+type openedModels struct {
+	registry *registry.Service
+	loader   registry.Loader
+}
+
+func (o openedModels) Open(ctx context.Context, project, model string) (string, predictor.Model, error) {
+	v, err := o.registry.Find(ctx, project, model)
+	if err != nil {
+		return "", nil, err
+	}
+	m, err := o.loader.Load(ctx, project, v.Content, &v.Signature)
+	return v.ID(), m, err
 }
 
 // evidence tells delivery how the variants of an endpoint did. It is bound late:
