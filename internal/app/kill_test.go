@@ -64,10 +64,16 @@ func (w *killWorld) round(n int) string {
 	victim := []string{"server", "server", "step", "command"}[w.random.IntN(4)]
 	if victim == "command" {
 		// Nobody serves: the command owns the workspace and dies with it.
-		cmd := w.start(w.changedRun()...)
+		args := w.changedRun()
+		if w.random.IntN(2) == 0 {
+			w.write(filepath.Join(w.project, "rows", "large.csv"), "id,x\n"+strings.Repeat(fmt.Sprintf("%d,1\n", w.next()), 200_000))
+			args = []string{"data", "add", "rows"}
+		}
+		cmd := w.start(args...)
 		pause(w.t.Context(), w.moment(700))
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
+		_ = os.Remove(filepath.Join(w.project, "rows", "large.csv"))
 		return victim
 	}
 	up := w.up()

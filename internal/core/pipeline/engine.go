@@ -58,6 +58,8 @@ func (s *Service) open(r Run) *drive {
 	before := s.last[r.Project]
 	if before != nil {
 		d.behind = before.run.ID
+	} else {
+		close(d.turn)
 	}
 	s.last[r.Project] = d
 	ctx := slipway.WithPrincipal(s.lifetime, slipway.Principal{Name: r.Actor, Role: slipway.Operator, Project: r.Project})
@@ -69,8 +71,8 @@ func (s *Service) open(r Run) *drive {
 			case <-ctx.Done():
 				return
 			}
+			close(d.turn)
 		}
-		close(d.turn)
 		d.main(ctx)
 	})
 	return d

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/slipway-ml/slipway"
 	"github.com/slipway-ml/slipway/internal/kit/web"
@@ -57,6 +58,9 @@ func (s *Service) Watch(ctx context.Context, project, id string, say func(web.Pr
 	return s.watch(ctx, d, say)
 }
 
+// turnTime is how long a run may wait for its turn before it is told why.
+const turnTime = 300 * time.Millisecond
+
 func (s *Service) watch(ctx context.Context, d *drive, say func(web.Progress)) (Run, error) {
 	project, id := d.run.Project, d.run.ID
 	w := &watcher{say: say}
@@ -70,18 +74,18 @@ func (s *Service) watch(ctx context.Context, d *drive, say func(web.Progress)) (
 	default:
 	}
 	d.mu.Unlock()
-	select {
-	case <-d.turn:
-	default:
-		if d.behind != "" {
-			say(web.Progress{Message: "waits for run " + short(d.behind) + " of this project; `slipway cancel " + short(d.behind) + "` ends it"})
-		}
-	}
 	defer func() {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.watchers = slices.DeleteFunc(d.watchers, func(o *watcher) bool { return o == w })
 	}()
+	select { // nobody needs to hear of a turn that comes at once
+	case <-d.turn:
+	case <-d.done:
+	case <-ctx.Done():
+	case <-time.After(turnTime):
+		say(web.Progress{Message: "waits for run " + short(d.behind) + " of this project; `slipway cancel " + short(d.behind) + "` ends it"})
+	}
 	select {
 	case <-d.done:
 	case <-ctx.Done():

@@ -38,7 +38,7 @@ type BatchResult struct {
 // predictors and log apply, and writes it again with the answers beside it.
 func (o *predictOptions) batch(ctx context.Context, e *cli.Env, local Local, endpoint string) (err error) {
 	if ext := filepath.Ext(o.out); ext != ".parquet" && ext != ".csv" {
-		return slipway.Errorf(slipway.Invalid, "--out is %q", o.out).WithHint("name a file that ends in .parquet or .csv")
+		return slipway.Errorf(slipway.Invalid, "--out %q names no file for the answers", o.out).WithHint("name one that ends in .parquet or .csv")
 	}
 	if o.row != "" || o.model != "" && endpoint != "" {
 		return slipway.Errorf(slipway.Invalid, "give one of -d and --data, and one of an endpoint and --model")
@@ -88,7 +88,7 @@ func (o *predictOptions) files(ctx context.Context, e *cli.Env, local Local) ([]
 	if local.Files != nil && strings.Contains(o.data, "@") {
 		return local.Files(ctx, e, o.data)
 	}
-	return nil, slipway.Errorf(slipway.NotFound, "there is no file %s", o.data)
+	return nil, slipway.Errorf(slipway.NotFound, "there is no file %s", o.data).WithHint("a version of a dataset is written with its number: --data flights@v3")
 }
 
 // scoring is one file being scored.

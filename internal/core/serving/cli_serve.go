@@ -65,11 +65,6 @@ func (o *serveOptions) run(ctx context.Context, e *cli.Env, local Local, path st
 		return slipway.Errorf(slipway.Invalid, "%s is reached from beyond this machine, and there is no token", o.listen).
 			WithHint("set SLIPWAY_TOKEN, which callers then send as `Authorization: Bearer …`")
 	}
-	l, err := listen(o.listen)
-	if err != nil {
-		return err
-	}
-	defer l.Close()
 	dir := e.Path(o.log)
 	if o.log == "" {
 		if dir, err = os.MkdirTemp("", "slipway-serve-"); err != nil {
@@ -82,6 +77,11 @@ func (o *serveOptions) run(ctx context.Context, e *cli.Env, local Local, path st
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
+	l, err := listen(o.listen)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
 	srv := &http.Server{Handler: door(token, l.Addr().String()).Wrap(local.Handler(s), false), ReadHeaderTimeout: 10 * time.Second}
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(l) }()
