@@ -71,7 +71,8 @@ func (s *Service) importRows(ctx context.Context, projectName string, plan Impor
 			return report, err
 		}
 	}
-	return report, s.concludeImport(ctx, projectName, plan, r, found, &report)
+	err = s.concludeImport(ctx, projectName, plan, r, found, &report)
+	return report, err
 }
 
 // numbered counts what a sequence yields, from 0.
