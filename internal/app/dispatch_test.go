@@ -36,8 +36,11 @@ func TestForeignEventsArePassedOnce(t *testing.T) {
 		running, stop := context.WithCancel(ctx)
 		defer stop()
 		x := newDispatcher(d, []consumer{{"none", nil, handle}, {"all", []string{"run.started"}, handle}})
+		if err := x.load(ctx); err != nil {
+			t.Fatal(err)
+		}
 		ended := make(chan struct{})
-		go func() { defer close(ended); _ = x.run(running) }()
+		go func() { defer close(ended); x.run(running) }()
 		if err := x.drain(ctx); err != nil {
 			t.Fatal(err)
 		}
