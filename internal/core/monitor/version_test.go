@@ -48,50 +48,58 @@ func (w *year) auc(from, to time.Time) (served, v1 float64, rows int) {
 	return stat.ROCAUC(a), stat.ROCAUC(b), len(a.Y)
 }
 
-func TestHadVersionOneStayed(t *testing.T) {
+// TestCompareVersion asks one world everything, since it takes a while to make.
+func TestCompareVersion(t *testing.T) {
 	each(t, func(t *testing.T, d *db.DB) {
 		w := newYear(t, d)
-		steps := 0
-		v, err := w.CompareVersion(t.Context(), "flights", CompareVersion{Endpoint: "delay", With: "delay@v1"}, func(p web.Progress) {
-			steps++
-			if p.Total != 91 || p.Done != int64(steps) {
-				t.Errorf("progress %d of %d", p.Done, p.Total)
-			}
-		})
-		if err != nil || len(v.Periods) != 3 || steps != 91 {
-			t.Fatalf("%d periods, %d days, %v", len(v.Periods), steps, err)
-		}
-		worth := []string{}
-		for i, p := range append(v.Periods, v.Total) {
-			from, to := time.Date(2013, time.Month(4+i), 1, 0, 0, 0, 0, zone), time.Date(2013, time.Month(5+i), 1, 0, 0, 0, 0, zone)
-			if i == 3 {
-				from, to = start, to.AddDate(1, 0, 0)
-			} else if !p.Start.Equal(from) || !p.End.Equal(to) {
-				t.Errorf("a month from %v to %v", p.Start, p.End)
-			}
-			served, v1, rows := w.auc(from, to)
-			m := p.Metrics[0]
-			if m.Metric != "roc_auc" || p.Rows != rows || p.Answers != rows/2*3 || math.Abs(m.Served.Value-served) > 1e-12 || math.Abs(m.Other.Value-v1) > 1e-12 || math.Abs(m.Gain.Value-(served-v1)) > 1e-12 {
-				t.Errorf("%v: %d rows of %d answers, %+v; want %d rows, %v and %v", from, p.Rows, p.Answers, m, rows, served, v1)
-			}
-			if known := m.Gain.Low <= m.Gain.Value && m.Gain.Value <= m.Gain.High && m.Gain.Blocks > 27; !known {
-				t.Errorf("%v: gain %+v", from, m.Gain)
-			}
-			worth = append(worth, fmt.Sprint(m.Metric, m.Verdict, p.Metrics[1].Metric, p.Metrics[1].Verdict, len(p.Served)))
-		}
-		want := "roc_auc same log_loss same 1; roc_auc better log_loss better 2; roc_auc better log_loss better 1; roc_auc better log_loss better 2"
-		if got := strings.Join(worth, "; "); strings.ReplaceAll(got, " ", "") != strings.ReplaceAll(want, " ", "") {
-			t.Errorf("found %s", got)
-		}
-		if unneeded := w.v1.rows - countIf(w.truth, func(f truthOf) bool { return !f.servedByV1 }); unneeded != 0 {
-			t.Errorf("%d rows too many were scored", unneeded)
-		}
-		// The other way round: version 1's months were worse than version 2 would have been.
-		back := w.compare(CompareVersion{With: "delay@v2", Metric: []string{"log_loss"}})
-		if a, b := back.Periods[0].Metrics[0], back.Periods[2].Metrics[0]; a.Verdict != Worse || a.Gain.High >= 0 || b.Verdict != Same || len(back.Periods[0].Metrics) != 1 {
-			t.Errorf("against version 2: April %+v, June %+v", a, b)
+		t.Run("had version 1 stayed", func(t *testing.T) { versionOneStayed(t, w) })
+		t.Run("periods", func(t *testing.T) { periodsFollowTheProjectsDays(t, w) })
+		t.Run("refusals", func(t *testing.T) { someCannotBeCompared(t, w) })
+		t.Run("command", func(t *testing.T) { compareCommandPrints(t, w) })
+	})
+}
+
+func versionOneStayed(t *testing.T, w *year) {
+	steps := 0
+	v, err := w.CompareVersion(t.Context(), "flights", CompareVersion{Endpoint: "delay", With: "delay@v1"}, func(p web.Progress) {
+		steps++
+		if p.Total != 91 || p.Done != int64(steps) {
+			t.Errorf("progress %d of %d", p.Done, p.Total)
 		}
 	})
+	if err != nil || len(v.Periods) != 3 || steps != 91 {
+		t.Fatalf("%d periods, %d days, %v", len(v.Periods), steps, err)
+	}
+	worth := []string{}
+	for i, p := range append(v.Periods, v.Total) {
+		from, to := time.Date(2013, time.Month(4+i), 1, 0, 0, 0, 0, zone), time.Date(2013, time.Month(5+i), 1, 0, 0, 0, 0, zone)
+		if i == 3 {
+			from, to = start, to.AddDate(1, 0, 0)
+		} else if !p.Start.Equal(from) || !p.End.Equal(to) {
+			t.Errorf("a month from %v to %v", p.Start, p.End)
+		}
+		served, v1, rows := w.auc(from, to)
+		m := p.Metrics[0]
+		if m.Metric != "roc_auc" || p.Rows != rows || p.Answers != rows/2*3 || math.Abs(m.Served.Value-served) > 1e-12 || math.Abs(m.Other.Value-v1) > 1e-12 || math.Abs(m.Gain.Value-(served-v1)) > 1e-12 {
+			t.Errorf("%v: %d rows of %d answers, %+v; want %d rows, %v and %v", from, p.Rows, p.Answers, m, rows, served, v1)
+		}
+		if known := m.Gain.Low <= m.Gain.Value && m.Gain.Value <= m.Gain.High && m.Gain.Blocks > 27; !known {
+			t.Errorf("%v: gain %+v", from, m.Gain)
+		}
+		worth = append(worth, fmt.Sprint(m.Metric, m.Verdict, p.Metrics[1].Metric, p.Metrics[1].Verdict, len(p.Served)))
+	}
+	want := "roc_auc same log_loss same 1; roc_auc better log_loss better 2; roc_auc better log_loss better 1; roc_auc better log_loss better 2"
+	if got := strings.Join(worth, "; "); strings.ReplaceAll(got, " ", "") != strings.ReplaceAll(want, " ", "") {
+		t.Errorf("found %s", got)
+	}
+	if unneeded := w.v1.rows - countIf(w.truth, func(f truthOf) bool { return !f.servedByV1 }); unneeded != 0 {
+		t.Errorf("%d rows too many were scored", unneeded)
+	}
+	// The other way round: version 1's months were worse than version 2 would have been.
+	back := w.compare(CompareVersion{With: "delay@v2", Metric: []string{"log_loss"}})
+	if a, b := back.Periods[0].Metrics[0], back.Periods[2].Metrics[0]; a.Verdict != Worse || a.Gain.High >= 0 || b.Verdict != Same || len(back.Periods[0].Metrics) != 1 {
+		t.Errorf("against version 2: April %+v, June %+v", a, b)
+	}
 }
 
 func countIf[T any](all []T, holds func(T) bool) (n int) {
@@ -101,8 +109,7 @@ func countIf[T any](all []T, holds func(T) bool) (n int) {
 	return n
 }
 
-func TestPeriodsFollowTheProjectsDays(t *testing.T) {
-	w := newYear(t, sqlite(t))
+func periodsFollowTheProjectsDays(t *testing.T, w *year) {
 	v := w.compare(CompareVersion{With: "delay@v1", By: "week", From: "2013-05-01", To: "2013-05-20"})
 	var got []string
 	for _, p := range v.Periods {
@@ -139,8 +146,7 @@ func TestPeriodsFollowTheProjectsDays(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeCompared(t *testing.T) {
-	w := newYear(t, sqlite(t))
+func someCannotBeCompared(t *testing.T, w *year) {
 	half := func([]float64) float64 { return 0.5 }
 	regression, classes, three := takes("a"), takes("a"), takes("a")
 	regression.Task, regression.Classes = slipway.Regression, nil
@@ -236,8 +242,7 @@ func TestClassesAreMatchedByName(t *testing.T) {
 	}
 }
 
-func TestCompareCommand(t *testing.T) {
-	w := newYear(t, sqlite(t))
+func compareCommandPrints(t *testing.T, w *year) {
 	api := web.NewAPI("test")
 	w.Routes(api)
 	w.jobs.Routes(api)
