@@ -90,7 +90,8 @@ def explain(folder: str) -> dict:
     for name, x in (("row", rows[:1]), ("batch", rows[:256])):
         d = xgboost.DMatrix(x, feature_names=FEATURES, nthread=1)
         out["xgboost pred_contribs, " + name] = cpu(lambda d=d: xgb.predict(d, pred_contribs=True), len(x))
-        out["lightgbm pred_contrib, " + name] = cpu(lambda x=x: lgb.predict(x, pred_contrib=True, num_threads=1), len(x))
+        out["lightgbm pred_contrib, " + name] = cpu(
+            lambda x=x: lgb.predict(x, pred_contrib=True, num_threads=1), len(x))
     try:
         import shap
     except ImportError:
