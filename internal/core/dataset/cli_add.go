@@ -142,7 +142,10 @@ func shown(e *cli.Env, w io.Writer, out Outcome, one source) {
 	next := "slipway data contract infer " + one.name
 	if out.Report != nil {
 		findings(e, w, out.Report)
-		next = "slipway data diff " + one.name
+		next = "slipway data profile " + one.name
+		if out.Version.Number > 1 {
+			next = "slipway data diff " + one.name
+		}
 	}
 	if out.Version.Table() {
 		fmt.Fprintf(w, "  %s %s\n", e.IO.Paint(term.Dim, "next     "), next)

@@ -94,7 +94,7 @@ func profiled(e *cli.Env, w io.Writer, p Profile) {
 			}
 			picture = strings.Join(parts, ", ")
 		}
-		t.Row(c.Name, string(c.Type), share(c.Missing, p.Rows), c.Distinct, low, middle, high, picture)
+		t.Row(c.Name, string(c.Type), share(c.Missing, p.Rows), distinct(c), low, middle, high, picture)
 	}
 	_ = t.Render() // a pipe that closed has nobody to be told
 }
@@ -225,4 +225,13 @@ func compareFloat(a, b float64) int {
 		return 1
 	}
 	return 0
+}
+
+// distinct is a column's count of different values; above fewValues it is an
+// estimate, and says so.
+func distinct(c ColumnProfile) string {
+	if c.Distinct > fewValues {
+		return "~" + term.Count(c.Distinct)
+	}
+	return term.Count(c.Distinct)
 }
