@@ -31,7 +31,8 @@ def train(folder: str) -> None:
         xgboost.DMatrix(x, y, feature_names=FEATURES), 500)
     xgb.save_model(os.path.join(folder, "xgboost.json"))
     lgb = lightgbm.train(
-        {"objective": "binary", "num_leaves": 64, "max_depth": 6, "learning_rate": 0.05, "num_threads": 2, "verbose": -1},
+        {"objective": "binary", "num_leaves": 64, "max_depth": 6, "learning_rate": 0.05, "num_threads": 2,
+         "verbose": -1},
         lightgbm.Dataset(x, y, feature_name=FEATURES), 500)
     lgb.save_model(os.path.join(folder, "lightgbm.txt"))
     try:
@@ -88,8 +89,9 @@ def explain(folder: str) -> dict:
     out = {}
     for name, x in (("row", rows[:1]), ("batch", rows[:256])):
         d = xgboost.DMatrix(x, feature_names=FEATURES, nthread=1)
-        out["xgboost pred_contribs, " + name] = cpu(lambda: xgb.predict(d, pred_contribs=True), len(x))
-        out["lightgbm pred_contrib, " + name] = cpu(lambda: lgb.predict(x, pred_contrib=True, num_threads=1), len(x))
+        out["xgboost pred_contribs, " + name] = cpu(lambda d=d: xgb.predict(d, pred_contribs=True), len(x))
+        out["lightgbm pred_contrib, " + name] = cpu(
+            lambda x=x: lgb.predict(x, pred_contrib=True, num_threads=1), len(x))
     try:
         import shap
     except ImportError:
@@ -97,7 +99,7 @@ def explain(folder: str) -> dict:
     tree = shap.TreeExplainer(lgb, feature_perturbation="tree_path_dependent")
     tree.model.model_type = "internal"  # else shap hands the work to the library measured above
     for name, x in (("row", rows[:1]), ("batch", rows[:256])):
-        out["shap, " + name] = cpu(lambda: tree.shap_values(x, check_additivity=False), len(x))
+        out["shap, " + name] = cpu(lambda x=x: tree.shap_values(x, check_additivity=False), len(x))
     return out
 
 

@@ -125,7 +125,7 @@ test_python() {
   pytest "the Python SDK" python/tests
   pytest "examples/flights" examples/flights
   step "lint and types of Python"
-  .venv/bin/ruff check --quiet --no-cache --config python/pyproject.toml python examples || fault "ruff"
+  (cd python && ../.venv/bin/ruff check --quiet --no-cache . ../examples ../templates ../bench) || fault "ruff"
   (cd python && own ../.venv/bin/mypy --cache-dir "$work/mypy" --no-error-summary) || fault "mypy"
 }
 
@@ -138,7 +138,7 @@ test_browser() {
   fi
   set_up_node
   npm --prefix web run --silent check || fault "types of the interface"
-  own npm --prefix web test --silent 2>&1 | tee "$work/node" || fault "tests of the interface"
+  NODE_OPTIONS=--test-reporter=spec own npm --prefix web test --silent 2>&1 | tee "$work/node" || fault "tests of the interface"
   # shellcheck disable=SC2046
   count $(awk '$2 ~ /^(pass|fail|skipped)$/ { n[$2] = $3 } END { print n["pass"] + 0, n["fail"] + 0, n["skipped"] + 0 }' "$work/node")
   CHROMIUM=${CHROMIUM:-$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)}

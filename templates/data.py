@@ -60,7 +60,8 @@ def deliveries(rng: random.Random, count: int) -> list[dict[str, object]]:
     """Parcels by bicycle, and how many minutes each took."""
     rows: list[dict[str, object]] = []
     for i in range(count):
-        ordered = dt.datetime.combine(BEGIN, dt.time(8)) + dt.timedelta(days=i * 120 // count, minutes=rng.randrange(720))
+        after = dt.timedelta(days=i * 120 // count, minutes=rng.randrange(720))
+        ordered = dt.datetime.combine(BEGIN, dt.time(8)) + after
         distance = round(rng.gammavariate(2.2, 1.3) + 0.3, 2)
         weather = rng.choices(["dry", "rain", "snow"], [7, 2.5, 0.5])[0]
         parcels = rng.choices([1, 2, 3, 4], [6, 3, 1, 0.5])[0]
