@@ -81,6 +81,9 @@ func newServer(ctx context.Context, cfg *config.Config, ws *workspace, getenv fu
 		return nil, err
 	}
 	s.assemble()
+	if err = s.dispatcher.load(ctx); err != nil {
+		return nil, err
+	}
 	s.start(ctx)
 	return s, nil
 }
@@ -110,7 +113,7 @@ func (s *server) assemble() {
 
 // start begins the background work of a server that may be short-lived.
 func (s *server) start(ctx context.Context) {
-	s.background.Go(func() { _ = s.dispatcher.run(ctx) })
+	s.background.Go(func() { s.dispatcher.run(ctx) })
 	for _, c := range s.capabilities {
 		if c.loop != nil {
 			s.background.Go(func() {
