@@ -66,25 +66,95 @@ bold "4  April: real requests, labels a day later"
 replay 2013-04-01 2013-05-01
 run slipway data add flights --append data/flights/2013-04.csv --quiet
 
-bold "5-7  May to December: monthly data, retraining, shadow, canary"
-months=(05 06 07 08 09 10 11 12)
-next=(06 07 08 09 10 11 12 01)
-for i in "${!months[@]}"; do
-  m=${months[$i]}; to=2013-${next[$i]}-01
-  if [ "$m" = 12 ]; then to=2014-01-01; fi
-  if [ "$m" = 09 ]; then
-    replay 2013-09-01 2013-09-10
-    say "from 10 September the weather feed repeats its last value"
-    replay 2013-09-10 2013-10-01 .demo/stuck.parquet
-    run slipway alerts
-  else
-    replay "2013-$m-01" "$to"
-  fi
-  if [ "$m" = 06 ]; then
-    say "June's batch comes broken: kilometres, nulls, an unknown carrier"
-    refused slipway data add flights --append .demo/broken/2013-06.csv
-    say "the good one follows; the last good version stayed in force"
-  fi
-  run slipway data add flights --append "data/flights/2013-$m.csv" --quiet
-done
+bold "5  May and June: monthly data, retraining by schedule, gates against the champion, shadow, canary"
+month() { # MONTH NEXT: its requests, then its data
+  replay "2013-$1-01" "$2"
+  run slipway data add flights --append "data/flights/2013-$1.csv" --quiet
+}
+month 05 2013-06-01
+replay 2013-06-01 2013-07-01
+say "June's batch comes broken: kilometres, nulls, an unknown carrier"
+refused slipway data add flights --append .demo/broken/2013-06.csv
+run slipway data quarantine
+say "the good one follows; until then the last good version stayed the newest"
+run slipway data add flights --append data/flights/2013-06.csv --quiet
+
+bold "6  From 10 September the weather feed repeats its last value"
+month 07 2013-08-01
+month 08 2013-09-01
+replay 2013-09-01 2013-09-10
+say "no alarm so far:"
+run slipway alerts
+replay 2013-09-10 2013-10-01 .demo/stuck.parquet
+say "and now:"
+run slipway alerts
+run slipway data add flights --append data/flights/2013-09.csv --quiet
+
+bold "7  A challenger trained on the last 90 days, a swap of columns, a model that fails"
+refused slipway run --quiet --latest --from 2013-07-03 --to 2013-10-01
+run slipway gate show flight-delay
+replay 2013-10-01 2013-10-28
+say "two columns of an old version are swapped in the file that a gateway would load"
+show() { slipway model show flight-delay@v1 --json | "$py" -c 'import json,sys; print(json.load(sys.stdin)["content"])'; }
+file=$(ls "$SLIPWAY_WORKSPACE/model/$(show)"/model.txt)
+cp "$file" .demo/v1.txt
+sed 's/^\(feature_names=.*\)temp dewp/\1dewp temp/' .demo/v1.txt >.demo/swapped.txt
+if cmp -s .demo/v1.txt .demo/swapped.txt; then echo "the columns were not swapped" >&2; exit 1; fi
+rm -f "$file" && cp .demo/swapped.txt "$file"
+first=$(slipway release ls --json | "$py" -c 'import json,sys; print([r["id"] for r in json.load(sys.stdin) if r["model"].endswith("@v1") and r["environment"] == "production"][-1])')
+refused slipway rollback production --to "$first" --reason "try the first version again"
+rm -f "$file" && cp .demo/v1.txt "$file"
+say "a model that fails after its thousandth row, let through by a waiver"
+mkdir -p .demo/flaky
+"$SLIPWAY_WORKSPACE"/pipeline/environment/*/bin/python - <<'PY'
+import cloudpickle
+
+
+class Flaky:
+    """Answers a thousand rows, then fails."""
+
+    rows = 0
+
+    def predict(self, frame):
+        self.rows += len(frame)
+        if self.rows > 1000:
+            raise RuntimeError("the feature store is away")
+        return frame["hour"].to_numpy() / 24
+
+
+with open(".demo/flaky/model.pkl", "wb") as f:
+    cloudpickle.dump(Flaky(), f)
+PY
+run slipway model register .demo/flaky/model.pkl flight-delay
+run slipway wait
+newest=$(slipway model ls --json | "$py" -c 'import json,sys; m=json.load(sys.stdin)[0]; v=m["version"][0]; print(v["name"] + "@v" + str(v["version"]))')
+run slipway gate waive "$newest" --reason "to see what the breaker does"
+run slipway deploy "$newest" --to staging
+run slipway deploy "$newest"
+replay 2013-10-28 2013-11-01
+run slipway release ls --environment production
+run slipway data add flights --append data/flights/2013-10.csv --quiet
+month 11 2013-12-01
+replay 2013-12-01 2014-01-01
 run slipway release history
+
+bold "8  Which retraining policy would have been right?"
+run slipway backtest --from 2013-04-01 --to 2014-01-01 --last 90d --param prepare.test_days=31
+
+bold "9  Month by month: with the loop, and had version 1 stayed"
+run slipway monitor compare --with flight-delay@v1 --by month --metric roc_auc --metric log_loss
+id=$(.venv/bin/python - <<'PY'
+import pandas as pd, slipway
+
+row = pd.read_parquet(".demo/requests.parquet").drop(columns=["delayed", "weather_at"]).iloc[[-1]]
+row["departed_at"] = row["departed_at"].astype(str).str.replace(" ", "T")
+print(slipway.predict("flight-delay", row).id)
+PY
+)
+replay 2014-01-01 2014-01-02 >/dev/null
+say "where one answer came from"
+run slipway trace "$id"
+run slipway audit verify
+
+bold "The server goes on: $(sed -n 's/^interface *//p' "$log")"
+say "end it with: kill $(cat .demo/up.pid)"

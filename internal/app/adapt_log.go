@@ -6,9 +6,11 @@ import (
 	"time"
 
 	"github.com/slipway-ml/slipway"
+	"github.com/slipway-ml/slipway/internal/backend/predictor"
 	"github.com/slipway-ml/slipway/internal/core/audit"
 	"github.com/slipway-ml/slipway/internal/core/delivery"
 	"github.com/slipway-ml/slipway/internal/core/monitor"
+	"github.com/slipway-ml/slipway/internal/core/pipeline"
 	"github.com/slipway-ml/slipway/internal/core/registry"
 	"github.com/slipway-ml/slipway/internal/core/serving"
 )
@@ -36,12 +38,61 @@ func (l predictionLog) Sealed(ctx context.Context, ingested map[string]int64) it
 	}
 }
 
-// training tells monitor what a model learned from.
-type training struct{ *registry.Service }
+// training tells monitor what a model learned from and was judged by: together
+// they are the past that drift is measured against.
+type training struct {
+	models  *registry.Service
+	applied *pipeline.Service
+}
 
 func (t training) Training(ctx context.Context, project, model string) (monitor.Training, error) {
-	r, err := t.Reference(ctx, project, model)
-	return monitor.Training{Signature: r.Signature, Rows: r.Rows, Time: r.Time}, err
+	r, err := t.models.Reference(ctx, project, model)
+	out := monitor.Training{Signature: r.Signature, Rows: r.Rows, Time: r.Time}
+	if err != nil || r.Rows == nil {
+		return out, err
+	}
+	p, err := t.applied.Project(ctx, project)
+	if err != nil || p.Gates == nil {
+		return out, ignore(err, slipway.NotFound)
+	}
+	v, err := t.models.Find(ctx, project, model)
+	if err != nil {
+		return out, err
+	}
+	names := r.Rows.Schema().Names()
+	judged, err := t.models.Input(ctx, v, p.Gates.Data, names)
+	if err != nil || len(judged.Series) != len(names) {
+		return out, ignore(err, slipway.NotFound)
+	}
+	rows := r.Rows.Select(names)
+	if err := rows.Append(judged); err != nil {
+		return out, nil // of another shape: the training rows alone serve
+	}
+	out.Rows = rows
+	return out, nil
+}
+
+// ignore drops an error of the code.
+func ignore(err error, code slipway.Code) error {
+	if slipway.IsCode(err, code) {
+		return nil
+	}
+	return err
+}
+
+// openedModels lets monitor score logged requests with another version.
+type openedModels struct {
+	registry *registry.Service
+	loader   registry.Loader
+}
+
+func (o openedModels) Open(ctx context.Context, project, model string) (string, predictor.Model, error) {
+	v, err := o.registry.Find(ctx, project, model)
+	if err != nil {
+		return "", nil, err
+	}
+	m, err := o.loader.Load(ctx, project, v.Content, &v.Signature)
+	return v.ID(), m, err
 }
 
 // evidence tells delivery how the variants of an endpoint did. It is bound late:

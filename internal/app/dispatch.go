@@ -45,8 +45,7 @@ func newDispatcher(d *db.DB, consumers []consumer) *dispatcher {
 	return x
 }
 
-// load reads how far every consumer came. It is called once, before anything
-// else.
+// load reads how far each consumer is, before run and drain look at it.
 func (d *dispatcher) load(ctx context.Context) error {
 	return d.db.Read(ctx, func(tx *db.Tx) error {
 		for _, c := range d.consumers {
@@ -74,6 +73,7 @@ func (d *dispatcher) run(ctx context.Context) {
 const batch = 256
 
 func (d *dispatcher) serve(ctx context.Context, c consumer) {
+	passed := 0 // foreign events since the position was written down
 	for ctx.Err() == nil {
 		after := d.position(c.name)
 		events, err := d.db.Events(ctx, after, batch)
@@ -100,8 +100,11 @@ func (d *dispatcher) serve(ctx context.Context, c consumer) {
 					break
 				}
 			}
-			if wanted || e.Number == events[len(events)-1].Number {
-				d.settle(ctx, c.name, e.Number, wanted)
+			if passed++; wanted || passed >= batch {
+				d.settle(ctx, c.name, e.Number, true)
+				passed = 0
+			} else if e.Number == events[len(events)-1].Number {
+				d.settle(ctx, c.name, e.Number, false)
 			}
 		}
 	}
@@ -164,7 +167,8 @@ func protect(fn func() error) (err error) {
 }
 
 // settle moves a consumer's position. It is written down when the consumer did
-// something; passing over foreign events costs no write.
+// something. Passing over foreign events costs one write in many, so that the
+// next process, be it a short command, does not read the whole log again.
 func (d *dispatcher) settle(ctx context.Context, name string, number int64, write bool) {
 	if write {
 		err := d.db.Write(ctx, func(tx *db.Tx) error {

@@ -32,5 +32,14 @@ func group(root *cobra.Command) {
 	}
 	for _, c := range root.Commands() {
 		c.GroupID = of[c.Name()]
+		switch c.Name() {
+		case "help":
+			c.Example = "  slipway help run"
+		case "completion":
+			c.Short = "Write the script with which a shell completes commands"
+			for _, shell := range c.Commands() {
+				shell.Example = "  slipway completion " + shell.Name()
+			}
+		}
 	}
 }

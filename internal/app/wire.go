@@ -146,7 +146,8 @@ func (s *server) wireServing(ctx context.Context, p *parts) (err error) {
 // wireMonitor connects what happens after an answer.
 func (s *server) wireMonitor(p *parts) {
 	p.monitor = monitor.New(monitor.Options{DB: s.db, Content: s.content, Query: p.query, Applied: p.pipeline, Log: predictionLog{p.serving},
-		Reference: training{p.models}, Now: s.loop.clockNow, Secret: s.requiredSecret, Address: "http://" + s.config.Get(config.Listen),
+		Reference: training{p.models, p.pipeline}, Models: openedModels{p.models, p.loader}, Jobs: s.jobs, Now: s.loop.clockNow,
+		Secret: s.requiredSecret, Address: "http://" + s.config.Get(config.Listen),
 		Notify: map[string]notify.Notifier{"webhook": webhook.New(nil), "slack": slack.New(nil)}})
 }
 

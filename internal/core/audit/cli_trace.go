@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -96,19 +97,25 @@ func printTrace(w io.Writer, t Trace) {
 	}
 }
 
-// said is the short of what the log and the prediction log know of a node.
+// said is the short of what the log and the prediction log know of a node: when
+// and by whom each event was, and the facts of the last, which repeats those of
+// the others.
 func said(n Node) string {
 	var parts []string
-	for _, e := range n.Event {
+	for i, e := range n.Event {
 		_, verb, _ := strings.Cut(e.Verb, ".")
-		parts = append(parts, fmt.Sprintf("%s %s by %s%s", verb, e.Time.Format("2006-01-02 15:04"), e.Actor, facts(e.Data)))
+		part := fmt.Sprintf("%s %s by %s", verb, e.Time.Format("2006-01-02 15:04"), e.Actor)
+		if i == len(n.Event)-1 {
+			part += facts(e.Data)
+		}
+		parts = append(parts, part)
 	}
 	if n.Count > 0 {
 		parts = append(parts, fmt.Sprintf("%d predictions", n.Count))
 	}
 	if n.Data != nil {
 		b, _ := json.Marshal(n.Data)
-		parts = append(parts, facts(b))
+		parts = append(parts, strings.TrimSpace(facts(b)))
 	}
 	if len(parts) == 0 {
 		return ""
@@ -153,6 +160,9 @@ func brief(v any) string {
 	case string:
 		if digest.MatchString(v) {
 			return v[:12]
+		}
+		if at, err := time.Parse(time.RFC3339, v); err == nil {
+			return at.UTC().Format("2006-01-02 15:04")
 		}
 		if r := []rune(v); len(r) > 40 {
 			return string(r[:39]) + "…"

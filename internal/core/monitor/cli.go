@@ -22,6 +22,7 @@ func Commands(e *cli.Env) []*cobra.Command {
 		Example: `  slipway monitor                                   every endpoint
   slipway monitor drift                             features x windows as a heat map
   slipway monitor quality --metric log_loss         by window, with intervals
+  slipway monitor compare --with flight-delay@v1    had version 1 stayed
   slipway monitor import log.csv --time at          look at the log of a service that runs already`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, project, err := e.Connect(cmd)
@@ -35,7 +36,7 @@ func Commands(e *cli.Env) []*cobra.Command {
 			return e.Print(all, func(w io.Writer) { showStatus(w, e.IO, all) })
 		},
 	}
-	cmd.AddCommand(driftCommand(e), qualityCommand(e), featureCommand(e), importCommand(e))
+	cmd.AddCommand(driftCommand(e), qualityCommand(e), featureCommand(e), compareCommand(e), importCommand(e))
 	return []*cobra.Command{cmd, labelsCommand(e), alertsCommand(e)}
 }
 

@@ -16,6 +16,11 @@ const (
 	among   = 3
 )
 
+// fullShare is the share of every day's requests that a release must have seen
+// for its window to be judged: on the days of a canary it sees few, and days of
+// the week that weigh differently would be drift.
+const fullShare = 0.9
+
 // FeatureDrift is the verdict on one feature in one window.
 type FeatureDrift struct {
 	Day     time.Time         `json:"day"` // the window's last day
@@ -37,6 +42,13 @@ func (s *Service) driftOf(ctx context.Context, e endpoint, r rules, v SeenReleas
 	if v.First.After(from.Add(day)) {
 		return ref.tooYoung(r, v.Release, last), nil
 	}
+	var days []time.Time
+	for i := range r.blocks + 1 {
+		days = append(days, addDays(from, i, r.zone))
+	}
+	if seen, err := s.share(ctx, e.number, v.Release, days); err != nil || seen < fullShare {
+		return ref.tooYoung(r, v.Release, last), err
+	}
 	sum, err := s.count(ctx, e.number, v.Release, from, addDays(last, 1, r.zone))
 	if err != nil {
 		return nil, err
@@ -48,14 +60,14 @@ func (s *Service) driftOf(ctx context.Context, e endpoint, r rules, v SeenReleas
 }
 
 // tooYoung is the verdicts on a release that did not see the whole window: days
-// of the week that are missing would be drift.
+// of the week that are missing, or weigh less, would be drift.
 func (ref *reference) tooYoung(r rules, release string, last time.Time) []FeatureDrift {
 	var out []FeatureDrift
 	for i := range ref.Feature {
 		if name := ref.Feature[i].Name; r.watches(name) {
 			out = append(out, FeatureDrift{Day: last, Feature: name, Release: release, Verdict: NotEnoughData,
 				Detail: stat.DriftVerdict{Feature: name, Statistic: statistic(r.drift.Method), Value: nan, Typical: nan, Limit: nan, Largest: nan,
-					PValue: nan, QValue: nan, State: stat.InsufficientRows, Reason: fmt.Sprintf("the release has not seen %d days yet", r.blocks)}})
+					PValue: nan, QValue: nan, State: stat.InsufficientRows, Reason: fmt.Sprintf("the release has not seen %d whole days of requests yet", r.blocks)}})
 		}
 	}
 	return out

@@ -115,4 +115,5 @@ func (s *Service) Routes(a *web.API) {
 		return s.Prediction(ctx, in.Project, in.ID)
 	})
 	s.importRoute(a)
+	s.versionRoute(a)
 }

@@ -45,6 +45,7 @@ func (s *Service) importRows(ctx context.Context, projectName string, plan Impor
 	gateway := "import " + projectName + "/" + plan.Name
 	for n, rows := range numbered(slices.Chunk(l.rows, intakeRows)) {
 		in := newIntake()
+		in.imported = true
 		in.segments[gateway] = span{int64(n), int64(n) + 1}
 		b := plan.batch(projectName, l, rows)
 		if err := s.take(ctx, in, b); err != nil {
@@ -71,7 +72,8 @@ func (s *Service) importRows(ctx context.Context, projectName string, plan Impor
 			return report, err
 		}
 	}
-	return report, s.concludeImport(ctx, projectName, plan, r, found, &report)
+	err = s.concludeImport(ctx, projectName, plan, r, found, &report)
+	return report, err
 }
 
 // numbered counts what a sequence yields, from 0.

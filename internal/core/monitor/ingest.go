@@ -17,6 +17,7 @@ const intakeRows = 20_000
 // intake is what one transaction adds: some segments, in the order of their
 // numbers, and everything that follows from their rows.
 type intake struct {
+	imported bool            // a log of another service, whose time is its own
 	segments map[string]span // of each gateway
 	rows     int
 	parts    map[partKey]*part
@@ -165,7 +166,7 @@ func (s *Service) take(ctx context.Context, in *intake, b *slipway.PredictionBat
 	in.rows += len(b.ID)
 	in.variant(number, b)
 	if b.Role != slipway.Shadow {
-		in.feed(number, b.Project, b.Endpoint).add(b, s.o.Now().Add(ahead))
+		in.feed(number, b.Project, b.Endpoint).add(b, in.until(s.o.Now()))
 	}
 	return nil
 }
@@ -311,4 +312,13 @@ func (in *intake) sortedParts() []partKey {
 		return cmp.Or(cmp.Compare(a.endpoint, b.endpoint), a.day.Compare(b.day), cmp.Compare(a.release, b.release))
 	})
 	return keys
+}
+
+// until is the event time beyond which requests say nothing of a feed: their
+// callers' clocks are wrong.
+func (in *intake) until(now time.Time) time.Time {
+	if in.imported {
+		return endOfTime
+	}
+	return now.Add(ahead)
 }

@@ -29,6 +29,7 @@ import (
 	"github.com/slipway-ml/slipway/internal/kit/clock"
 	"github.com/slipway-ml/slipway/internal/kit/db"
 	"github.com/slipway-ml/slipway/internal/kit/query"
+	"github.com/slipway-ml/slipway/internal/kit/web"
 	"github.com/slipway-ml/slipway/internal/project"
 )
 
@@ -41,6 +42,8 @@ type Options struct {
 	Applied   Applied
 	Log       Log
 	Reference Reference
+	Models    Models                       // to compare with
+	Jobs      *web.Jobs                    // runs comparisons
 	Now       func() time.Time             // event time
 	Clock     clock.Clock                  // machine time: of retries; nil is the computer's
 	Notify    map[string]notify.Notifier   // by the kind of target: "webhook", "slack"

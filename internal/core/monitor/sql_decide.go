@@ -19,6 +19,34 @@ func (s *Service) counts(ctx context.Context, endpoint int64, release string, fr
 	return out, err
 }
 
+// share is the least share of a day's requests that a release saw, over the days
+// from one to another on which there were any; 1 when there were none. Shadows
+// see all; canaries and the champions beside them do not.
+func (s *Service) share(ctx context.Context, endpoint int64, release string, days []time.Time) (least float64, err error) {
+	least = 1
+	err = s.o.DB.Read(ctx, func(tx *db.Tx) error {
+		least = 1
+		for i := 0; i+1 < len(days); i++ {
+			var answered, seen int64
+			err := tx.QueryRow(`SELECT COUNT(*) FROM prediction WHERE endpoint = ? AND day >= ? AND day < ?`, endpoint, days[i], days[i+1]).Scan(&answered)
+			if err != nil {
+				return err
+			}
+			if answered == 0 {
+				continue
+			}
+			err = tx.QueryRow(`SELECT COALESCE(SUM(rows), 0) FROM prediction_count WHERE endpoint = ? AND release = ? AND hour >= ? AND hour < ?`,
+				endpoint, release, days[i], days[i+1]).Scan(&seen)
+			if err != nil {
+				return err
+			}
+			least = min(least, float64(seen)/float64(answered))
+		}
+		return nil
+	})
+	return least, err
+}
+
 // championOn is the release that answered most requests in a time: the
 // champion, unless its challenger answers more than it does. "" when none did.
 func (s *Service) championOn(ctx context.Context, endpoint int64, from, to time.Time) (release string, err error) {

@@ -10,9 +10,11 @@ import (
 
 	"github.com/slipway-ml/slipway"
 	"github.com/slipway-ml/slipway/internal/backend/notify"
+	"github.com/slipway-ml/slipway/internal/backend/predictor"
 	"github.com/slipway-ml/slipway/internal/content"
 	"github.com/slipway-ml/slipway/internal/kit/clock"
 	"github.com/slipway-ml/slipway/internal/kit/db"
+	"github.com/slipway-ml/slipway/internal/kit/web"
 	"github.com/slipway-ml/slipway/internal/project"
 )
 
@@ -24,6 +26,8 @@ type world struct {
 	db       *db.DB
 	log      *memoryLog
 	training map[string]Training
+	models   map[string]predictor.Model
+	jobs     *web.Jobs
 	project  *project.Project
 	now      time.Time
 	clock    *clock.Fake
@@ -41,14 +45,14 @@ func newWorld(t testing.TB, d *db.DB, yaml string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, db: d, log: &memoryLog{}, training: map[string]Training{}, project: p, clock: clock.NewFake(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)), inbox: &inbox{}}
+	w := &world{t: t, db: d, log: &memoryLog{}, training: map[string]Training{}, models: map[string]predictor.Model{}, jobs: &web.Jobs{Lifetime: context.Background()}, project: p, clock: clock.NewFake(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)), inbox: &inbox{}}
 	w.Service = w.service(store)
 	return w
 }
 
 // service makes a Service of the world, as a process that starts does.
 func (w *world) service(store *content.Store) *Service {
-	return New(Options{DB: w.db, Content: store, Applied: w, Log: w.log, Reference: w, Now: func() time.Time { return w.now }, Clock: w.clock,
+	return New(Options{DB: w.db, Content: store, Applied: w, Log: w.log, Reference: w, Models: w, Jobs: w.jobs, Now: func() time.Time { return w.now }, Clock: w.clock,
 		Notify: map[string]notify.Notifier{"webhook": w.inbox},
 		Secret: func(name string) (string, error) { return "https://example.org/" + name, nil }})
 }
@@ -69,6 +73,14 @@ func (w *world) Training(_ context.Context, _, model string) (Training, error) {
 		return t, slipway.Errorf(slipway.NotFound, "no model %s", model)
 	}
 	return t, nil
+}
+
+func (w *world) Open(_ context.Context, _, model string) (string, predictor.Model, error) {
+	m, ok := w.models[model]
+	if !ok {
+		return "", nil, slipway.Errorf(slipway.NotFound, "no model %s", model)
+	}
+	return model, m, nil
 }
 
 // tick moves event time and gives the monitor its turn.

@@ -26,6 +26,24 @@ type runOptions struct {
 	force, dryRun bool
 	revision      int
 	latest        bool
+	from, to      string
+}
+
+// window is the event time of the rows to read, instead of slipway.yaml's.
+func (o runOptions) window(zone *time.Location) (w slipway.Window, err error) {
+	for text, into := range map[string]*time.Time{o.from: &w.From, o.to: &w.To} {
+		if text == "" {
+			continue
+		}
+		at, err := time.ParseInLocation(time.DateOnly, text, zone)
+		if err != nil {
+			if at, err = time.Parse(time.RFC3339, text); err != nil {
+				return w, slipway.Errorf(slipway.Invalid, "%q is not a time", text).WithHint("write 2013-04-01 or 2013-04-01T06:00:00Z")
+			}
+		}
+		*into = at.UTC()
+	}
+	return w, nil
 }
 
 // RunReport is what `slipway run --json` prints.
@@ -56,6 +74,7 @@ Ctrl-C, which ends the steps that run.`,
 		Example: `  slipway run
   slipway run train --param train.learning_rate=0.1
   slipway run --dry-run
+  slipway run --from 2013-07-01 --to 2013-10-01     only these rows
   slipway run --force --json`,
 		RunE: func(cmd *cobra.Command, steps []string) error {
 			p, err := e.Project()
@@ -63,6 +82,9 @@ Ctrl-C, which ends the steps that run.`,
 				return err
 			}
 			r := Request{Steps: steps, Force: o.force, DryRun: o.dryRun, Revision: o.revision}
+			if r.Window, err = o.window(p.Location()); err != nil {
+				return err
+			}
 			if r.Params, err = parseParams(o.params); err != nil {
 				return err
 			}
@@ -77,6 +99,8 @@ Ctrl-C, which ends the steps that run.`,
 	f.BoolVar(&o.force, "force", false, "run every step, whatever is known")
 	f.BoolVarP(&o.dryRun, "dry-run", "n", false, "only say what would run, and why")
 	f.IntVar(&o.revision, "revision", 0, "run an earlier revision instead of the working tree")
+	f.StringVar(&o.from, "from", "", "read only rows from this event time on: a date, or RFC 3339")
+	f.StringVar(&o.to, "to", "", "read only rows before this event time")
 	f.BoolVar(&o.latest, "latest", false, "read the newest version of all data, whatever slipway.lock says")
 	return cmd
 }

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/slipway-ml/slipway/internal/content"
 	"github.com/slipway-ml/slipway/internal/project"
@@ -151,34 +152,40 @@ func (c *closure) folder(dir string) {
 }
 
 var (
-	importLine = regexp.MustCompile(`(?m)^[ \t]*(?:[^#'"\n]*;[ \t]*)?import[ \t]+([^#;\n]+)`)
-	fromLine   = regexp.MustCompile(`(?m)^[ \t]*(?:[^#'"\n]*;[ \t]*)?from[ \t]+(\.*[\w.]*)[ \t]+import[ \t]+(\([^)]*\)|[^#;\n]+)`)
-	dynamic    = regexp.MustCompile(`(?:import_module|__import__)\(\s*['"]([\w.]+)['"]`)
-	quoted     = regexp.MustCompile(`'([^'\n]{1,400})'|"([^"\n]{1,400})"`)
-	name       = regexp.MustCompile(`[\w.]+`)
+	importLine = lazily(`(?m)^[ \t]*(?:[^#'"\n]*;[ \t]*)?import[ \t]+([^#;\n]+)`)
+	fromLine   = lazily(`(?m)^[ \t]*(?:[^#'"\n]*;[ \t]*)?from[ \t]+(\.*[\w.]*)[ \t]+import[ \t]+(\([^)]*\)|[^#;\n]+)`)
+	dynamic    = lazily(`(?:import_module|__import__)\(\s*['"]([\w.]+)['"]`)
+	quoted     = lazily(`'([^'\n]{1,400})'|"([^"\n]{1,400})"`)
+	name       = lazily(`[\w.]+`)
 )
+
+// lazily compiles an expression when it is first used: every step's process
+// starts with this package, and most never look at code.
+func lazily(expression string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expression) })
+}
 
 // python adds what a Python file in dir imports and mentions.
 func (c *closure) python(dir, text string) {
 	text = strings.ReplaceAll(text, "\\\n", " ")
-	for _, m := range importLine.FindAllStringSubmatch(text, -1) {
+	for _, m := range importLine().FindAllStringSubmatch(text, -1) {
 		for part := range strings.SplitSeq(m[1], ",") {
-			c.module(dir, name.FindString(part))
+			c.module(dir, name().FindString(part))
 		}
 	}
-	for _, m := range fromLine.FindAllStringSubmatch(text, -1) {
+	for _, m := range fromLine().FindAllStringSubmatch(text, -1) {
 		c.module(dir, m[1])
 		for part := range strings.SplitSeq(strings.Trim(m[2], "()"), ",") {
-			if n := name.FindString(part); n != "" { // it may be a module of the package
+			if n := name().FindString(part); n != "" { // it may be a module of the package
 				c.module(dir, strings.TrimRight(m[1], ".")+dots(m[1])+n)
 			}
 		}
 	}
-	for _, m := range dynamic.FindAllStringSubmatch(text, -1) {
+	for _, m := range dynamic().FindAllStringSubmatch(text, -1) {
 		c.module(dir, m[1])
 	}
 	var texts []string
-	for _, m := range quoted.FindAllStringSubmatch(text, -1) {
+	for _, m := range quoted().FindAllStringSubmatch(text, -1) {
 		texts = append(texts, m[1]+m[2])
 	}
 	c.mentions(dir, texts)

@@ -62,6 +62,9 @@ func (s *Service) environment(ctx context.Context, pl *plan, say func(web.Progre
 	if want.Requirements == "" {
 		return s.hostEnvironment(ctx, base)
 	}
+	if base, err = s.underlying(ctx, base); err != nil {
+		return Environment{}, err
+	}
 	files, err := s.requirements(ctx, pl, want.Requirements)
 	if err != nil {
 		return Environment{}, err

@@ -77,7 +77,7 @@ func windowSQL(table, expression string, w slipway.Window) (string, []any) {
 	if !w.To.IsZero() {
 		where, params = append(where, "t < ?"), append(params, w.To)
 	}
-	if column.MatchString(expression) {
+	if column().MatchString(expression) {
 		expression = quoteName(expression) // a column may be named like a word of SQL
 	}
 	cast := "CAST((" + expression + ") AS TIMESTAMPTZ)"

@@ -221,3 +221,24 @@ func TestEnvironment(t *testing.T) {
 		t.Errorf("pip's words are passed on: %v", err)
 	}
 }
+
+// An active virtual environment is not another Python: what was made without it
+// is found with it.
+func TestUnderlying(t *testing.T) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("needs python3")
+	}
+	dir := t.TempDir()
+	if out, err := exec.Command(python, "-m", "venv", "--without-pip", dir).CombinedOutput(); err != nil {
+		t.Fatal(string(out))
+	}
+	s := &Service{o: Options{Getenv: os.Getenv}}
+	want, err := s.underlying(t.Context(), python)
+	if err != nil || !filepath.IsAbs(want) {
+		t.Fatalf("%q, %v", want, err)
+	}
+	if got, err := s.underlying(t.Context(), filepath.Join(dir, "bin", "python")); got != want || err != nil {
+		t.Errorf("%q stands for %q, want %q; %v", dir, got, want, err)
+	}
+}

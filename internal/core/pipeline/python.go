@@ -136,6 +136,20 @@ func (s *Service) interpreter(ctx context.Context, specifier string) (program, v
 		WithHint("install one, or name one with SLIPWAY_PYTHON")
 }
 
+// underlying is the interpreter that a virtual environment or a launcher stands
+// for, so that whoever runs with one active finds the environment that was made
+// without it.
+func (s *Service) underlying(ctx context.Context, program string) (string, error) {
+	out, err := s.output(ctx, []string{program, "-c", `import os, sys; print(os.path.realpath(getattr(sys, "_base_executable", "") or sys.executable))`})
+	if err != nil {
+		return "", err
+	}
+	if at := strings.TrimSpace(out); at != "" {
+		return at, nil
+	}
+	return program, nil
+}
+
 // allows reports whether a version meets every clause of a PEP 440 specifier;
 // "" allows all, and a version alone means that version.
 func allows(specifier, version string) bool {

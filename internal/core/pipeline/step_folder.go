@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"time"
 
@@ -138,7 +137,7 @@ func (w *worker) collectFolder(ctx context.Context, dir string) (Output, error) 
 }
 
 // column is a time expression that is nothing but a column.
-var column = regexp.MustCompile(`^[A-Za-z_]\w*$`)
+var column = lazily(`^[A-Za-z_]\w*$`)
 
 // environment is what the command sees, documented in docs/reference/steps.md.
 func (w *worker) environment(dir, proxy string) []string {
@@ -148,7 +147,7 @@ func (w *worker) environment(dir, proxy string) []string {
 		if in.Version > 0 {
 			entry["version"] = in.Version
 		}
-		if column.MatchString(in.Time) {
+		if column().MatchString(in.Time) {
 			entry["time"] = in.Time
 		}
 		if !in.Rows.IsZero() { // these rows alone are in the file

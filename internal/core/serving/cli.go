@@ -71,7 +71,11 @@ func typed(e *cli.Env, row string) ([]byte, error) {
 }
 
 func (o *predictOptions) single(ctx context.Context, e *cli.Env, endpoint string) error {
-	r, err := ask(ctx, e, endpoint, o.row, "infer")
+	raw, err := typed(e, o.row)
+	if err != nil {
+		return err
+	}
+	r, err := ask(ctx, e, endpoint, raw, "infer")
 	if err != nil {
 		return err
 	}
@@ -92,11 +96,7 @@ func (o *predictOptions) single(ctx context.Context, e *cli.Env, endpoint string
 	})
 }
 
-func ask(ctx context.Context, e *cli.Env, endpoint, row, verb string) (reply, error) {
-	raw, err := typed(e, row)
-	if err != nil {
-		return reply{}, err
-	}
+func ask(ctx context.Context, e *cli.Env, endpoint string, raw []byte, verb string) (reply, error) {
 	body, err := requestOf(raw)
 	if err != nil {
 		return reply{}, err
@@ -150,10 +150,15 @@ func explainID(cmd *cobra.Command, e *cli.Env, id string) (LoggedExplanation, er
 }
 
 func explainRow(ctx context.Context, e *cli.Env, endpoint, row string) (LoggedExplanation, error) {
-	r, err := ask(ctx, e, endpoint, row, "explain")
+	raw, err := typed(e, row)
 	if err != nil {
 		return LoggedExplanation{}, err
 	}
+	r, err := ask(ctx, e, endpoint, raw, "explain")
+	if err != nil {
+		return LoggedExplanation{}, err
+	}
+	sent := firstRow(raw)
 	about := r.Parameters.Explanation
 	out := LoggedExplanation{Model: r.Parameters.Model, Output: map[string]any{}, Space: about.Space, Method: about.Method}
 	var values, base []any
@@ -175,7 +180,7 @@ func explainRow(ctx context.Context, e *cli.Env, endpoint, row string) (LoggedEx
 		x.Base, _ = base[o].(float64)
 		for f, feature := range about.Feature {
 			v, _ := values[o*len(about.Feature)+f].(float64)
-			x.Feature = append(x.Feature, ExplainedFeature{Name: feature, Value: v})
+			x.Feature = append(x.Feature, ExplainedFeature{Name: feature, Sent: sent[feature], Value: v})
 		}
 		x.sort()
 		out.Explained = append(out.Explained, x)
@@ -223,10 +228,14 @@ func endpointsCommand(e *cli.Env) *cobra.Command {
 				return err
 			}
 			return e.Print(list, func(w io.Writer) {
+				if len(list.Endpoint) == 0 {
+					fmt.Fprintf(w, "no endpoints in project %s: `slipway deploy MODEL@vN` makes one\n", project)
+					return
+				}
 				t := e.IO.Table("endpoint", "model", "role", "traffic", "requests", "failed", "per second", "predict p50", "p99", "state")
 				for _, ep := range list.Endpoint {
 					for _, v := range ep.Variant {
-						t.Row(ep.Name, v.Model, string(v.Role), fmt.Sprintf("%d%%", v.Weight), v.Requests, v.Failed, v.Rate,
+						t.Row(ep.Name, v.Model, string(v.Role), fmt.Sprintf("%d%%", v.Weight), v.Requests, v.Failed, math.Round(10*v.Rate)/10,
 							micros(v.Latency["predict"].P50), micros(v.Latency["predict"].P99), v.state(ep))
 					}
 				}

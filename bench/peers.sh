@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Installs what the benchmarks are compared with into .tools/bench, nowhere else.
+# PYTHON chooses the interpreter that the environment is made with.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+"${PYTHON:-python3}" -m venv .tools/bench
+.tools/bench/bin/python -m pip install --quiet --upgrade pip
+for peer in mlflow lightgbm xgboost shap; do
+	.tools/bench/bin/python -m pip install --quiet "$peer" || echo "bench/peers.sh: $peer could not be installed; its benchmarks will be skipped"
+done
+.tools/bench/bin/python -m pip list 2>/dev/null | grep -iE '^(mlflow|lightgbm|xgboost|shap|numpy) '
