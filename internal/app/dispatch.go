@@ -35,11 +35,12 @@ type dispatcher struct {
 	consumers []consumer
 	mu        sync.Mutex
 	at        map[string]int64 // how far each consumer is
+	held      map[string]error // what keeps a consumer from going on
 	moved     *sync.Cond
 }
 
 func newDispatcher(d *db.DB, consumers []consumer) *dispatcher {
-	x := &dispatcher{db: d, consumers: consumers, at: map[string]int64{}}
+	x := &dispatcher{db: d, consumers: consumers, at: map[string]int64{}, held: map[string]error{}}
 	x.moved = sync.NewCond(&x.mu)
 	return x
 }
@@ -91,8 +92,13 @@ func (d *dispatcher) serve(ctx context.Context, c consumer) {
 		}
 		for _, e := range events {
 			wanted := slices.Contains(c.verbs, e.Verb)
-			if wanted && !d.deliver(ctx, c, e) {
-				return
+			if wanted {
+				err := d.deliver(ctx, c, e)
+				d.hold(c.name, err)
+				if err != nil { // it is offered again, from where the consumer is
+					pause(ctx, time.Second)
+					break
+				}
 			}
 			if passed++; wanted || passed >= batch {
 				d.settle(ctx, c.name, e.Number, true)
@@ -108,18 +114,18 @@ func (d *dispatcher) serve(ctx context.Context, c consumer) {
 const attempts = 4
 
 // deliver offers e until it is handled. An event that fails every time is
-// written down and passed, so that one bad event stops nothing else. It is
-// false when ctx ended first.
-func (d *dispatcher) deliver(ctx context.Context, c consumer, e slipway.Event) bool {
+// written down and passed, so that one bad event stops nothing else. It fails
+// when ctx ends first, or not even that can be written down.
+func (d *dispatcher) deliver(ctx context.Context, c consumer, e slipway.Event) error {
 	ctx = slipway.WithPrincipal(ctx, slipway.Principal{Name: "slipway/" + c.name, Role: slipway.Operator})
 	wait := 100 * time.Millisecond
 	for attempt := 1; ; attempt++ {
 		err := protect(func() error { return c.handle(ctx, e) })
 		if err == nil {
-			return true
+			return nil
 		}
 		if ctx.Err() != nil {
-			return false
+			return ctx.Err()
 		}
 		code := slipway.AsError(err).Code
 		lasting := code != slipway.Unavailable && code != slipway.Internal && code != slipway.Conflict
@@ -129,13 +135,24 @@ func (d *dispatcher) deliver(ctx context.Context, c consumer, e slipway.Event) b
 			continue
 		}
 		slog.ErrorContext(ctx, "event not handled", "consumer", c.name, "verb", e.Verb, "subject", e.Subject.String(), "error", err)
-		werr := d.db.Write(ctx, func(tx *db.Tx) error {
+		return d.db.Write(ctx, func(tx *db.Tx) error {
 			_, err := tx.Exec(`INSERT INTO consumer_failure (consumer, number, error, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 				c.name, e.Number, err.Error(), tx.Now())
 			return err
 		})
-		return werr == nil
 	}
+}
+
+// hold remembers that a consumer cannot go on, and why; nil that it can.
+func (d *dispatcher) hold(name string, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err == nil {
+		delete(d.held, name)
+		return
+	}
+	d.held[name] = err
+	d.moved.Broadcast()
 }
 
 // protect turns a panic of fn into an error: one bad event or tick is no reason
@@ -202,7 +219,7 @@ func (d *dispatcher) pass(ctx context.Context, name string) error {
 }
 
 // reach waits until the named consumer, or every one when name is empty, is at
-// number.
+// number. It fails when one of them cannot go on.
 func (d *dispatcher) reach(ctx context.Context, number int64, name string) error {
 	stop := context.AfterFunc(ctx, func() {
 		d.mu.Lock() // else it could fall between a look at ctx and the wait
@@ -212,15 +229,23 @@ func (d *dispatcher) reach(ctx context.Context, number int64, name string) error
 	defer stop()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for {
-		behind := slices.ContainsFunc(d.consumers, func(c consumer) bool {
-			return (name == "" || name == c.name) && d.at[c.name] < number
-		})
-		if !behind || ctx.Err() != nil {
-			return ctx.Err()
+	for ctx.Err() == nil {
+		behind := false
+		for _, c := range d.consumers {
+			if name != "" && name != c.name || d.at[c.name] >= number {
+				continue
+			}
+			if err := d.held[c.name]; err != nil {
+				return fmt.Errorf("%s is behind with its work: %w", c.name, err)
+			}
+			behind = true
+		}
+		if !behind {
+			return nil
 		}
 		d.moved.Wait()
 	}
+	return ctx.Err()
 }
 
 // pause sleeps for d, or until ctx ends.

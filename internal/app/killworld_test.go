@@ -62,6 +62,7 @@ type killWorld struct {
 	dir, project   string
 	n              int
 	model          string // what answered before anything was killed
+	pace           int    // how many milliseconds this machine needs for a run
 	url, inference string
 	client         *http.Client
 
@@ -89,9 +90,11 @@ func newKillWorld(t *testing.T, random *rand.Rand) *killWorld {
 	w.write(filepath.Join(w.project, "rows", "0.csv"), "id,x\n0,0\n")
 	w.write(filepath.Join(dir, "steps", ".keep"), "")
 	for _, args := range [][]string{{"data", "add", "flights"}, {"run"}} {
+		begun := time.Now()
 		if code, out := w.slipway(args...); code != 0 {
 			t.Fatalf("%v ends with %d: %s", args, code, out)
 		}
+		w.pace = int(min(time.Since(begun), 5*time.Second) / time.Millisecond)
 	}
 	up := w.up()
 	status, _, model := w.predicted()
