@@ -113,11 +113,11 @@ import cloudpickle
 class Flaky:
     """Answers a thousand rows, then fails."""
 
-    rows = 0
+    seen = 0
 
     def predict(self, frame):
-        self.rows += len(frame)
-        if self.rows > 1000:
+        self.seen += len(frame)
+        if self.seen > 1000:
             raise RuntimeError("the feature store is away")
         return frame["hour"].to_numpy() / 24
 
