@@ -2,16 +2,14 @@
 // real server when bin/slipway is there. CHROMIUM names the browser, SHOTS a
 // folder for screenshots.
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { places, to } from '../src/lib/route'
 import { emit, serve } from './fixture'
+import { real, type Real } from './real'
 import { events } from './story'
 
 const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium'
@@ -70,18 +68,23 @@ const pages = [
 ]
 
 async function everyPage(browser: Browser, url: string) {
-  for (const size of sizes)
-    for (const theme of themes)
-      await story(`every page at ${size.width}×${size.height}, ${theme}`, async () => {
-        const { page, wrong, close } = await watched(browser, size, theme)
-        for (const path of pages) {
-          await page.goto(url + path)
-          await settled(page)
-          await upright(page, wrong, path)
-          if (shots) await page.screenshot({ path: join(shots, `${path.slice(3).replace(/[^\w-]+/g, '_')}-${size.width}-${theme}.png`), fullPage: true })
-        }
-        await close()
-      })
+  await story('every page at both sizes, light and dark', async () => {
+    const { page, wrong, close } = await watched(browser)
+    for (const [i, path] of pages.entries()) {
+      await page.goto(url + path)
+      await settled(page)
+      // What is clipped at a size is so in every colour: one of each is enough.
+      for (const [k, size] of sizes.entries()) {
+        const colorScheme = themes[(i + k) % 2]!
+        await page.setViewportSize(size)
+        await page.emulateMedia({ colorScheme })
+        await settled(page)
+        await upright(page, wrong, `${path} at ${size.width}×${size.height}, ${colorScheme}`)
+        if (shots) await page.screenshot({ path: join(shots, `${path.slice(3).replace(/[^\w-]+/g, '_')}-${size.width}-${colorScheme}.png`), fullPage: true })
+      }
+    }
+    await close()
+  })
 }
 
 async function keyboard(browser: Browser, url: string) {
@@ -93,7 +96,7 @@ async function keyboard(browser: Browser, url: string) {
     for (const p of places) {
       await page.keyboard.press('g')
       await page.keyboard.press(p.letter)
-      await page.waitForURL(url + to(P, p.name))
+      await page.waitForURL(url + to(P, p.name), { timeout: 5000 }).catch(() => assert.fail(`g ${p.letter} does not go to ${p.name} but to ${page.url()}`))
       await settled(page)
     }
     await page.keyboard.press('?')
@@ -119,8 +122,11 @@ async function keyboard(browser: Browser, url: string) {
     await settled(page)
     await page.keyboard.press('/')
     await page.keyboard.type("params.leaves = '63'")
+    const found = page.waitForResponse(/\/runs\?.*filter=/)
     await page.keyboard.press('Enter')
     await page.waitForURL('**filter=**')
+    await found
+    await settled(page)
     await page.keyboard.press('Escape')
     await page.keyboard.press('j')
     await page.keyboard.press('Enter')
@@ -190,76 +196,66 @@ async function problems(browser: Browser, url: string) {
   })
 }
 
-/** free finds a port that nothing listens on. */
-async function free(): Promise<number> {
-  const probe = createServer()
-  await new Promise<void>((r) => probe.listen(0, '127.0.0.1', r))
-  const at = probe.address()
-  await new Promise((r) => probe.close(r))
-  return typeof at === 'object' && at ? at.port : 0
-}
-
-/** real starts `slipway up` on a workspace of its own, with one small dataset in it. */
-async function real(binary: string) {
-  const dir = await mkdtemp(join(tmpdir(), 'slipway-ui-'))
-  const env = { ...process.env, SLIPWAY_WORKSPACE: join(dir, 'workspace'), HOME: dir, SLIPWAY_SERVER: '' }
-  await writeFile(join(dir, 'numbers.csv'), 'id,at,x,kind\n' + Array.from({ length: 400 }, (_, i) => `${i},2013-01-${String(1 + (i % 28)).padStart(2, '0')},${Math.sin(i)},${'abc'[i % 3]}`).join('\n') + '\n')
-  const [port, inference] = [await free(), await free()]
-  const up: ChildProcess = spawn(binary, ['up', '--listen', `127.0.0.1:${port}`, '--inference', `127.0.0.1:${inference}`], { cwd: dir, env, stdio: ['ignore', 'pipe', 'pipe'] })
-  let said = ''
-  up.stdout!.on('data', (b: Buffer) => (said += b))
-  up.stderr!.on('data', (b: Buffer) => (said += b))
-  const url = `http://127.0.0.1:${port}`
-  for (let i = 0; ; i++) {
-    if (await fetch(url + '/api/v1/projects').then((r) => r.ok, () => false)) break
-    if (up.exitCode !== null || i > 100) throw new Error(`slipway up did not answer:\n${said}`)
-    await new Promise((r) => setTimeout(r, 100))
-  }
-  await new Promise<void>((done, wrong) => {
-    const add = spawn(binary, ['data', 'add', 'numbers.csv'], { cwd: dir, env, stdio: 'inherit' })
-    add.on('exit', (code) => (code === 0 ? done() : wrong(new Error(`slipway data add ended with ${code}`))))
-  })
-  const stop = async () => {
-    const gone = new Promise((r) => up.on('exit', r))
-    up.kill('SIGTERM')
-    await gone
-    await rm(dir, { recursive: true, force: true })
-  }
-  return { url, link: /https?:\/\/\S+session=\S+/.exec(said)?.[0], stop }
-}
+/** follow collects the links of the page that lead to other pages of the interface. */
+const follow = (page: Page) => page.evaluate(() => [...document.querySelectorAll('main a[href]')].map((a) => new URL(a.getAttribute('href')!, location.href).href).filter((h) => h.startsWith(location.origin + '/p/')))
 
 async function realServer(browser: Browser, binary: string) {
-  await story('every page of a real server', async () => {
-    const server = await real(binary)
-    try {
-      const { page, wrong, close } = await watched(browser)
-      const unserved = new Set<string>()
-      page.on('response', async (r) => {
-        if (r.status() !== 404) return
-        const { message } = await r.json().catch(() => ({ message: '' }))
-        if (/^there is nothing at /.test(message)) unserved.add(message)
-      })
-      await page.goto(server.link ?? server.url)
+  let server: Real | undefined
+  await story('a real server, filled by plain commands', async () => void (server = await real(binary)))
+  if (!server) return
+  const { url, link, stop } = server
+  await story('every page of a real server, and every page that one leads to', async () => {
+    const { page, wrong, close } = await watched(browser)
+    await page.goto(link)
+    await settled(page)
+    const home = to(P, 'loop')
+    const seen = new Set<string>()
+    const kinds = new Map<string, number>()
+    const ahead = [...places.map((p) => url + to(P, p.name)), url + to(P, 'models', ['delay'], { from: '1', to: '2' })]
+    for (let path = ahead.shift(); path; path = ahead.shift()) {
+      const at = new URL(path)
+      at.hash = ''
+      if (seen.has(at.href)) continue
+      seen.add(at.href)
+      // Of each kind of page a few are enough: a log links a hundred runs.
+      const kind = at.pathname.split('/').slice(3, 4).concat(at.pathname.split('/').length > 4 ? ['one'] : [], [...at.searchParams.keys()]).join()
+      const many = (kinds.get(kind) ?? 0) + 1
+      kinds.set(kind, many)
+      if (many > 3) continue
+      await page.goto(at.href)
       await settled(page)
-      for (const p of places) {
-        await page.goto(server.url + to('default', p.name))
-        await settled(page)
-        if (shots) await page.screenshot({ path: join(shots, `real-${p.name}.png`), fullPage: true })
-        assert.equal(await page.locator('[role=alert]').count(), 0, `${p.name}: ${await page.locator('[role=alert]').allInnerTexts()}`)
-      }
-      await page.goto(server.url + to('default', 'data', ['numbers']))
-      await settled(page)
-      if (shots) await page.screenshot({ path: join(shots, 'real-dataset.png'), fullPage: true })
-      // An operation that this server does not have is told, and shown as an
-      // empty page; anything else that goes wrong is a failure.
-      await upright(page, wrong.filter((w) => !(unserved.size && w.includes('404'))), 'a real dataset')
-      for (const m of unserved) console.log(`     ${m}`)
-      await page.getByText('400 rows').first().waitFor()
-      await close()
-    } finally {
-      await server.stop()
+      if (shots) await page.screenshot({ path: join(shots, `real-${at.href.slice(url.length + 3).replace(/[^\w-]+/g, '_').slice(0, 80)}.png`), fullPage: true })
+      await upright(page, wrong, at.pathname + at.search)
+      assert.equal(await page.getByText('There is no such', { exact: false }).count(), 0, `${at.pathname}${at.search} leads nowhere`)
+      ahead.push(...(await follow(page)))
     }
+    const visited = [...kinds.keys()]
+    for (const want of ['data,one', 'pipeline,one', 'runs,one', 'models,one', 'endpoints,one', 'monitor,one', 'trace,ref', 'data,one,quarantine'])
+      assert.ok(visited.some((k) => k === want || k.startsWith(want)), `no link leads to ${want}: ${visited.join(' ')}`)
+    await page.goto(url + home)
+    await close()
   })
+  await story('a real server tells what its commands did', async () => {
+    const { page, wrong, close } = await watched(browser, sizes[1], 'dark')
+    await page.goto(link)
+    await settled(page)
+    for (const [path, texts] of [
+      [to(P, 'loop'), ['delay@v2', 'flights refused']],
+      [to(P, 'data', ['flights']), ['3,360', 'checks kept', 'Rows a day']],
+      [to(P, 'pipeline'), ['nothing to do', 'prepare', 'report']],
+      [to(P, 'models', ['delay', 1]), ['Importance', 'delay_1h', 'golden rows', 'Calibration']],
+      [to(P, 'endpoints', ['delay']), ['delay@v2 100 %', '840', 'closed']],
+      [to(P, 'monitor', ['delay']), ['Quality against labels', 'roc_auc']],
+      [to(P, 'trace', [], { ref: 'model:delay@v2' }), ['flights@v2', 'certificate']],
+    ] as const) {
+      await page.goto(url + path)
+      await settled(page)
+      for (const text of texts) await page.locator('main').getByText(text, { exact: false }).first().waitFor({ timeout: 5000 }).catch(() => assert.fail(`${path} does not tell ${text}`))
+      await upright(page, wrong, path)
+    }
+    await close()
+  })
+  await stop()
 }
 
 if (shots) await mkdir(shots, { recursive: true })

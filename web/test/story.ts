@@ -322,7 +322,7 @@ const inP = (rest: string) => new RegExp(`^/api/v1/projects/flights/${rest}$`)
 export const answers: [RegExp, Answer][] = [
   [/^\/api\/v1\/projects$/, () => [{ name: 'flights' }, { name: 'default' }]],
   [/^\/api\/v1\/audit\/events$/, (_, q) => {
-    const all = events.filter((e) => e.project === q.get('project') && (!q.get('verb') || e.verb === q.get('verb')) && (!q.get('actor') || e.actor === q.get('actor')) && (!q.get('subject') || e.subject === q.get('subject')))
+    const all = events.filter((e) => e.project === q.get('project') && (!q.get('verb') || q.get('verb')!.split(',').some((v) => (v.trim().endsWith('.') ? e.verb.startsWith(v.trim()) : e.verb === v.trim()))) && (!q.get('actor') || e.actor === q.get('actor')) && (!q.get('subject') || e.subject === q.get('subject')))
     return q.get('newest') ? [...all].reverse() : all
   }],
   [inP('trace'), (_, q) => (q.get('ref') === 'model:none@v1' ? undefined : { ...trace, root: trace.node.some((n) => n.ref === q.get('ref')) ? q.get('ref') : trace.root })],
@@ -343,6 +343,7 @@ export const answers: [RegExp, Answer][] = [
   [inP('runs/([^/]+)/artifacts'), (_, q) => (q.get('path') ? [{ path: 'model/MLmodel', size: 812 }] : [{ path: 'model', folder: true, size: 0 }, { path: 'importance.png', size: 48_211 }])],
   [inP('models'), () => models],
   [inP('model-versions/([^/]+)'), ([id]) => find(versions, (v) => `${v.name}@v${v.version}` === id)],
+  [inP('model-versions/([^/]+)/importance'), () => [{ feature: 'recent_delay', gain: 41200.5, splits: 1830 }, { feature: 'hour', gain: 22810.25, splits: 1190 }, { feature: 'carrier', gain: 13304, splits: 902 }, { feature: 'temp', gain: 7411.5, splits: 811 }, { feature: 'distance', gain: 0, splits: 0 }]],
   [inP('model-diff'), (_, q) => ({ from: q.get('from'), to: q.get('to'), fields: [{ field: 'rows', from: '78,000', to: '156,000' }, { field: 'dataset', from: 'flights@v1', to: 'flights@v2' }], files: { changed: [{ from: { path: 'model.txt', digest: '', size: 1843201 }, to: { path: 'model.txt', digest: '', size: 1933201 } }] } })],
   [inP('certificates/([^/]+)'), ([id]) => certificate(Number(id!.split('@v')[1]))],
   [inP('data'), () => [dataset(4), { ...dataset(1), name: 'weather', contract: undefined, verdict: undefined, report: undefined, odd: undefined }]],

@@ -55,6 +55,19 @@ type Explainer interface {
 	Explain(ctx context.Context, in *slipway.Frame) (Explanation, error)
 }
 
+// Weigher is a Model whose file tells what training made of each feature.
+type Weigher interface {
+	// Importance lists the features in the model's order.
+	Importance() []Importance
+}
+
+// Importance is how much one feature mattered in training.
+type Importance struct {
+	Feature string  `json:"feature"`
+	Gain    float64 `json:"gain"`   // by how much its splits reduced the training loss, summed; the loss's unit
+	Splits  int     `json:"splits"` // how many splits ask for it
+}
+
 // Explanation says how much each feature moved each output of each row. For
 // row r and output o, Base[o] plus the sum of the row's values for o is the
 // model's output in Space.

@@ -139,6 +139,9 @@ func TestLogIsFiltered(t *testing.T) {
 		}{
 			{audit.Filter{}, 4},
 			{audit.Filter{Actor: "ana", Verb: "run.finished"}, 1},
+			{audit.Filter{Verb: "run."}, 1},
+			{audit.Filter{Verb: "run"}, 0},
+			{audit.Filter{Verb: "run., dataset.versioned,model."}, 3},
 			{audit.Filter{Actor: "bob"}, 0},
 			{audit.Filter{Subject: model.String()}, 1},
 			{audit.Filter{After: 3}, 1},

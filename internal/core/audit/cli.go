@@ -42,7 +42,7 @@ func logCommand(e *cli.Env) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&in.Actor, "actor", "", "only what this principal did")
-	cmd.Flags().StringVar(&in.Verb, "verb", "", "only this verb, such as model.registered")
+	cmd.Flags().StringVar(&in.Verb, "verb", "", "only these verbs, by comma: model.registered; drift. is all that begin so")
 	cmd.Flags().StringVar(&in.Subject, "subject", "", "only about this thing, such as model:churn@v3")
 	cmd.Flags().IntVar(&in.Limit, "limit", 50, "how many")
 	return cmd

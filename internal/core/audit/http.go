@@ -14,7 +14,7 @@ type (
 	ReadLog struct {
 		Project string `query:"project"`
 		Actor   string `query:"actor"`
-		Verb    string `query:"verb"`
+		Verb    string `query:"verb" doc:"one or several by comma; drift. is all that begin so"`
 		Subject string `query:"subject"`
 		After   int64  `query:"after" doc:"only events with a number above it"`
 		Limit   int    `query:"limit" maximum:"10000"`

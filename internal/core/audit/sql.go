@@ -83,10 +83,21 @@ func scanEvent(r db.Scanner) (e slipway.Event, err error) {
 // Log returns sealed events, oldest first unless the filter says otherwise.
 func (s *Service) Log(ctx context.Context, f Filter) (out []slipway.Event, err error) {
 	where, args := []string{"number > ?"}, []any{f.After}
-	for column, value := range map[string]string{"project": f.Project, "actor": f.Actor, "verb": f.Verb, "subject": f.Subject} {
+	for column, value := range map[string]string{"project": f.Project, "actor": f.Actor, "subject": f.Subject} {
 		if value != "" {
 			where, args = append(where, column+" = ?"), append(args, value)
 		}
+	}
+	if f.Verb != "" {
+		var verbs []string
+		for verb := range strings.SplitSeq(f.Verb, ",") {
+			if verb = strings.TrimSpace(verb); strings.HasSuffix(verb, ".") {
+				verbs, args = append(verbs, "substr(verb, 1, ?) = ?"), append(args, len(verb), verb)
+			} else {
+				verbs, args = append(verbs, "verb = ?"), append(args, verb)
+			}
+		}
+		where = append(where, "("+strings.Join(verbs, " OR ")+")")
 	}
 	order := "number"
 	if f.Newest {

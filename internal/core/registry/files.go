@@ -35,10 +35,8 @@ func (f *Files) Load(ctx context.Context, project string, model slipway.Digest, 
 		return nil, err
 	}
 	spec := predictor.Spec{Path: path, Signature: registered}
-	for _, l := range f.Safe {
-		if l.Detect(path) {
-			return l.Load(ctx, spec)
-		}
+	if m, err := f.read(ctx, spec); m != nil || err != nil {
+		return m, err
 	}
 	for _, l := range f.Execute {
 		if !l.Detect(path) {
@@ -56,6 +54,25 @@ func (f *Files) Load(ctx context.Context, project string, model slipway.Digest, 
 	}
 	return nil, slipway.Errorf(slipway.Invalid, "%s is no model that can be opened", filepath.Base(path)).
 		WithHint("a LightGBM text file, an XGBoost JSON file, a pickle, or an MLflow folder can")
+}
+
+// Read opens the model if that executes nothing of it, whoever asks; it is nil
+// without an error where only the model's own code could open it.
+func (f *Files) Read(ctx context.Context, model slipway.Digest, registered *slipway.Signature) (predictor.Model, error) {
+	path, err := f.lay(ctx, model)
+	if err != nil {
+		return nil, err
+	}
+	return f.read(ctx, predictor.Spec{Path: path, Signature: registered})
+}
+
+func (f *Files) read(ctx context.Context, spec predictor.Spec) (predictor.Model, error) {
+	for _, l := range f.Safe {
+		if l.Detect(spec.Path) {
+			return l.Load(ctx, spec)
+		}
+	}
+	return nil, nil
 }
 
 // lay puts a tree's files into a folder and returns the path of the only file,

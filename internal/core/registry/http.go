@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/slipway-ml/slipway"
+	"github.com/slipway-ml/slipway/internal/backend/predictor"
 	"github.com/slipway-ml/slipway/internal/content"
 	"github.com/slipway-ml/slipway/internal/kit/web"
 )
@@ -61,6 +62,7 @@ var (
 	OpSetAlias    = web.Op[PointAlias, Alias]{Method: "PUT", Path: modelsPath + "/{model}/aliases/{alias}", Needs: slipway.Writer, Tag: "registry", Summary: "Point an alias to a version"}
 	OpDropAlias   = web.Op[NamedAlias, Alias]{Method: "DELETE", Path: modelsPath + "/{model}/aliases/{alias}", Needs: slipway.Writer, Tag: "registry", Summary: "Take an alias away"}
 	OpDelete      = web.Op[NamedModel, slipway.ModelVersion]{Method: "DELETE", Path: "/api/v1/projects/{project}/model-versions/{model}", Needs: slipway.Operator, Tag: "registry", Summary: "Delete a version"}
+	OpImportance  = web.Op[NamedModel, []predictor.Importance]{Method: "GET", Path: "/api/v1/projects/{project}/model-versions/{model}/importance", Needs: slipway.Reader, Tag: "registry", Summary: "How much each feature of a version mattered in training"}
 	OpDiff        = web.Op[CompareVersions, Diff]{Method: "GET", Path: "/api/v1/projects/{project}/model-diff", Needs: slipway.Reader, Tag: "registry", Summary: "What differs between two versions"}
 )
 
@@ -79,6 +81,13 @@ func (s *Service) Routes(a *web.API) {
 		return s.moveAlias(ctx, in.Project, in.Model, in.Alias, 0)
 	})
 	OpDelete.Serve(a, s.deleteNamed)
+	OpImportance.Serve(a, func(ctx context.Context, in NamedModel) ([]predictor.Importance, error) {
+		v, err := s.Find(ctx, in.Project, in.Model)
+		if err != nil {
+			return nil, err
+		}
+		return s.Importance(ctx, v)
+	})
 	OpDiff.Serve(a, func(ctx context.Context, in CompareVersions) (Diff, error) {
 		from, err := s.Find(ctx, in.Project, in.From)
 		if err != nil {

@@ -24,6 +24,8 @@ type Loader interface {
 	// Load opens the model in a content.Tree; the caller closes it. It fails
 	// with Denied when opening it would execute code that the caller may not.
 	Load(ctx context.Context, project string, model slipway.Digest, registered *slipway.Signature) (predictor.Model, error)
+	// Read is Load for models that execute nothing, and nil for others.
+	Read(ctx context.Context, model slipway.Digest, registered *slipway.Signature) (predictor.Model, error)
 }
 
 // Rows reads files of data; query.Engine does.

@@ -86,6 +86,21 @@ func (w *world) put(raw []byte) slipway.Artifact {
 	return slipway.Artifact{Digest: d, Size: n}
 }
 
+// tree keeps a folder of one file.
+func (w *world) tree(name, text string) slipway.Digest {
+	w.t.Helper()
+	file := w.put([]byte(text))
+	tree, err := content.NewTree([]content.Entry{{Path: name, Digest: file.Digest, Size: file.Size}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	d, err := w.content.PutTree(w.t.Context(), tree)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return d
+}
+
 func (w *world) finish(id string, made bool, model slipway.Artifact, status string) {
 	w.t.Helper()
 	data := map[string]any{"kind": "pipeline", "status": status, "outputs": map[string]any{"train.model": model, "prepare.rows": w.put([]byte("rows"))}}
@@ -247,19 +262,48 @@ func (opened) Close() error                 { return nil }
 func TestWritersExecuteNothing(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		for role, task := range map[slipway.Role]slipway.Task{slipway.Writer: "", slipway.Operator: slipway.Regression} {
-			file := w.put([]byte("pickle of " + role))
-			tree, err := content.NewTree([]content.Entry{{Path: "model.pkl", Digest: file.Digest, Size: file.Size}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			d, err := w.content.PutTree(t.Context(), tree)
-			if err != nil {
-				t.Fatal(err)
-			}
+			d := w.tree("model.pkl", "pickle of "+string(role))
 			v, err := w.Register(w.ctx(role), slipway.ModelVersion{Project: "p", Name: "m", Content: d}, nil)
 			if err != nil || v.Signature.Task != task {
 				t.Errorf("%s: %v, task %q; want %q", role, err, v.Signature.Task, task)
 			}
+		}
+	})
+}
+
+// TestImportanceIsReadAndNeverExecuted asks as a reader: a tree's file tells,
+// a pickle is not opened for it.
+func TestImportanceIsReadAndNeverExecuted(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.frame = rows()
+		w.finish("r1", true, w.put(lateFlights(t)), "succeeded")
+		pickled, err := w.Register(w.ctx(slipway.Operator), slipway.ModelVersion{Project: "p", Name: "m", Content: w.tree("model.pkl", "pickle")}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		api := web.NewAPI("test")
+		w.Routes(api)
+		c := web.InProcess(api.Mux, slipway.Principal{Name: "ben", Role: slipway.Reader})
+		told, err := registry.OpImportance.Call(t.Context(), c, registry.NamedModel{Project: "p", Model: "late@v1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := map[string]bool{}
+		for i, f := range told {
+			names[f.Feature] = true
+			if i > 0 && f.Gain > told[i-1].Gain {
+				t.Errorf("%+v stands after %+v", f, told[i-1])
+			}
+		}
+		if diff := cmp.Diff(map[string]bool{"air time": true, "carrier": true, "hour": true, "gate": true}, names); diff != "" || told[0].Gain <= 0 {
+			t.Errorf("%+v\n%s", told, diff)
+		}
+		none, err := registry.OpImportance.Call(t.Context(), c, registry.NamedModel{Project: "p", Model: pickled.ID()})
+		if err != nil || none == nil || len(none) != 0 {
+			t.Errorf("a pickle: %+v, %v", none, err)
+		}
+		if _, err := registry.OpImportance.Call(t.Context(), c, registry.NamedModel{Project: "p", Model: "late@v9"}); !slipway.IsCode(err, slipway.NotFound) {
+			t.Errorf("a version that is not there: %v", err)
 		}
 	})
 }

@@ -1,5 +1,5 @@
 import { list } from './api'
-import { facts, newer, type Facts } from './loop'
+import { facts, newer, nodes, type Facts } from './loop'
 import { live } from './live.svelte'
 import type { Event } from './type'
 
@@ -16,7 +16,7 @@ class Latest {
     live.on((e) => {
       if (e.project !== this.project || (this.log[0]?.number ?? 0) >= e.number) return
       this.now = newer(this.now, e)
-      this.log = [e, ...this.log].slice(0, depth)
+      if (!frequent(e)) this.log = [e, ...this.log].slice(0, depth)
     })
   }
 
@@ -34,16 +34,21 @@ class Latest {
     this.log = []
     this.error = undefined
     try {
-      const newest = await list<Event>('/api/v1/audit/events', { project, newest: true, limit: depth })
+      const ask = (verb: string, limit: number) => list<Event>('/api/v1/audit/events', { project, verb, newest: true, limit })
+      const [newest, labels] = await Promise.all([ask(rare.join(), depth), ask('label.', 1)])
       if (this.project !== project) return
       this.log = newest
-      this.now = facts([...newest].reverse())
+      this.now = facts([...labels, ...newest].sort((a, b) => a.number - b.number))
     } catch (e) {
       this.error = e
     }
     this.ready = true
   }
 }
+
+/** Labels come by the hour, and would push everything else out of what is read. */
+const frequent = (e: Event) => e.verb.startsWith('label.')
+const rare = [...new Set(nodes.flatMap((n) => n.verbs)), 'access.'].filter((v) => v !== 'label.')
 
 /** depth is how many events are looked through for the latest of each part. */
 const depth = 2000

@@ -81,6 +81,8 @@ export function worst(e: Event | undefined): Tone {
       return status === 'pass' ? 'good' : status === 'refuse' ? 'bad' : 'warn'
     case 'run.finished':
       return /fail/.test(status) ? 'bad' : /kill|cancel/.test(status) ? 'warn' : 'good'
+    case 'retrain.finished':
+      return status === 'succeeded' ? 'good' : 'bad'
     case 'run.started':
     case 'release.created':
     case 'rollout.stage':

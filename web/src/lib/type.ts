@@ -79,6 +79,13 @@ export interface ModelVersion {
   actor: string
 }
 
+/** Importance is how much a feature mattered in training. */
+export interface Importance {
+  feature: string
+  gain: number
+  splits: number
+}
+
 export interface Model {
   name: string
   created: Time

@@ -88,6 +88,7 @@ type model struct {
 var (
 	_ predictor.Model     = (*model)(nil)
 	_ predictor.Explainer = (*model)(nil)
+	_ predictor.Weigher   = (*model)(nil)
 )
 
 // chunk is how many rows are laid out at a time: enough for the kernels, few
@@ -109,6 +110,17 @@ func newModel(e *tree.Ensemble, signature slipway.Signature, codes []*encoder) *
 }
 
 func (m *model) Signature() slipway.Signature { return m.signature }
+
+// Importance names the features as the signature does, where the file may have
+// changed a space to an underscore or know numbers only.
+func (m *model) Importance() []predictor.Importance {
+	told := m.ensemble.Importance()
+	out := make([]predictor.Importance, len(told))
+	for i, t := range told {
+		out[i] = predictor.Importance{Feature: m.signature.Input[i].Name, Gain: t.Gain, Splits: t.Splits}
+	}
+	return out
+}
 
 // enter counts a call in; leave with m.calls.Done.
 func (m *model) enter(ctx context.Context) error {

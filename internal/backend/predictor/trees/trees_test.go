@@ -145,6 +145,29 @@ func TestExplanationsAreTheLibrarys(t *testing.T) {
 	}
 }
 
+// TestImportanceNamesFeaturesAsTheSignatureDoes: the figures are those of
+// package tree, which are held against the libraries there.
+func TestImportanceNamesFeaturesAsTheSignatureDoes(t *testing.T) {
+	for _, name := range []string{"binary.txt", "multiclass.json", "regression.ubj"} {
+		m := load(t, name, registered)
+		defer m.Close()
+		told := m.(predictor.Weigher).Importance()
+		gain, splits := 0.0, 0
+		for i, f := range told {
+			if f.Feature != registered.Input[i].Name {
+				t.Errorf("%s: feature %d is %q; want %q", name, i, f.Feature, registered.Input[i].Name)
+			}
+			if (f.Gain > 0) != (f.Splits > 0) {
+				t.Errorf("%s: %+v", name, f)
+			}
+			gain, splits = gain+f.Gain, splits+f.Splits
+		}
+		if len(told) != len(registered.Input) || gain <= 0 || splits == 0 {
+			t.Errorf("%s: %+v", name, told)
+		}
+	}
+}
+
 func TestALongFrameIsAnsweredInChunks(t *testing.T) {
 	rows, answers := read(t)
 	m := load(t, "multiclass.txt", registered)

@@ -1,1 +1,0 @@
-import{P as e}from"./index-DPpdamCO.js";function t(t){return e.route.query.get(t)??``}export{t};
