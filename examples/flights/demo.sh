@@ -129,7 +129,6 @@ run slipway model register .demo/flaky/model.pkl flight-delay
 run slipway wait
 newest=$(slipway model ls --json | "$py" -c 'import json,sys; m=json.load(sys.stdin)[0]; v=m["version"][0]; print(v["name"] + "@v" + str(v["version"]))')
 run slipway gate waive "$newest" --reason "to see what the breaker does"
-run slipway deploy "$newest" --to staging
 run slipway deploy "$newest"
 replay 2013-10-28 2013-11-01
 run slipway release ls --environment production
