@@ -134,7 +134,7 @@ replay 2013-10-28 2013-11-01
 run slipway release ls --environment production
 run slipway data add flights --append data/flights/2013-10.csv --quiet
 month 11 2013-12-01
-replay 2013-12-01 2014-01-01
+month 12 2014-01-01
 run slipway release history
 
 bold "8  Which retraining policy would have been right?"
