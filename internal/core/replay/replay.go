@@ -185,11 +185,11 @@ func (r *run) finish(ctx context.Context) error {
 		return err
 	}
 	end := r.plan.To
-	if end.IsZero() && r.plan.Tick > 0 {
+	if end.IsZero() && !r.seen.Clock.IsZero() {
 		end = r.seen.Clock.Add(r.plan.Tick)
 	}
-	if r.plan.Tick > 0 && !r.seen.Clock.IsZero() {
-		return r.tick(ctx, end)
+	if r.plan.Tick > 0 && !end.IsZero() {
+		return r.tick(ctx, end) // also where no row lies before it
 	}
 	return r.labels(ctx, time.Unix(math.MaxInt32, 0))
 }
