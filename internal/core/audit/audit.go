@@ -56,7 +56,7 @@ func (s *Service) Handle(ctx context.Context, e slipway.Event) error { return s.
 // Filter chooses events of the log; empty fields choose all.
 type Filter struct {
 	Project, Actor, Verb, Subject string // Verb may list several by comma; one that ends in a dot is all that begin so
-	After                         int64 // only numbers above it
+	After                         int64  // only numbers above it
 	Limit                         int
 	Newest                        bool // newest first
 }
