@@ -140,7 +140,10 @@ func (s *Store) refreshPack(id string) error {
 			return diskError("open an index", err)
 		}
 	}
-	if !p.sealed() {
+	s.mu.RLock()
+	sealed := p.sealed() // its writer in this process may seal it meanwhile
+	s.mu.RUnlock()
+	if !sealed {
 		if err := s.scanTail(p); errors.Is(err, fs.ErrNotExist) || errors.Is(err, errDamaged) {
 			return nil // collected meanwhile, or killed before its header was written
 		} else if err != nil {
