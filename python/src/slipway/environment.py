@@ -19,7 +19,9 @@ def server() -> str:
 
 def inference() -> str:
     """Address of the inference port: SLIPWAY_INFERENCE, else the local default."""
-    return os.environ.get("SLIPWAY_INFERENCE") or INFERENCE
+    address = os.environ.get("SLIPWAY_INFERENCE") or INFERENCE
+    # The server takes host:port in the same variable.
+    return address if "://" in address else "http://" + address
 
 
 def project() -> str:
