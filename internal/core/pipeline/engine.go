@@ -39,7 +39,8 @@ func (s *Service) recover(ctx context.Context) error {
 }
 
 // open starts driving a run. Runs of one project take turns, in the order in
-// which they were submitted.
+// which they were submitted; trials, whose results nobody builds upon, go beside
+// them.
 func (s *Service) open(r Run) *drive {
 	d := &drive{s: s, run: r, wake: make(chan struct{}, 1), ready: make(chan struct{}), done: make(chan struct{}), launching: map[string]bool{}}
 	for i := range r.Task {
@@ -55,13 +56,16 @@ func (s *Service) open(r Run) *drive {
 			s.leases[t.tokenHash] = &taskSeat{drive: d, task: t, step: t.Step, attempt: t.Attempt}
 		}
 	}
-	before := s.last[r.Project]
+	var before *drive
+	if !r.Request.Quiet {
+		before = s.last[r.Project]
+		s.last[r.Project] = d
+	}
 	if before != nil {
 		d.behind = before.run.ID
 	} else {
 		close(d.turn)
 	}
-	s.last[r.Project] = d
 	ctx := slipway.WithPrincipal(s.lifetime, slipway.Principal{Name: r.Actor, Role: slipway.Operator, Project: r.Project})
 	s.driving.Go(func() {
 		defer s.forget(d)

@@ -4,8 +4,12 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/slipway-ml/slipway"
 	"github.com/slipway-ml/slipway/internal/kit/web"
@@ -81,6 +85,10 @@ func (s *Service) Backtest(ctx context.Context, t Test, say func(web.Progress)) 
 	if err != nil {
 		return Report{}, err
 	}
+	if p.Model == nil || p.Model.From.Step == "" {
+		return Report{}, slipway.Errorf(slipway.Invalid, "a backtest trains models, and slipway.yaml names none").
+			WithHint("declare what makes it: model: {from: step.output}")
+	}
 	if h.cuts, err = cuts(t, p.Location()); err != nil {
 		return Report{}, err
 	}
@@ -89,15 +97,18 @@ func (s *Service) Backtest(ctx context.Context, t Test, say func(web.Progress)) 
 		windows = append(windows, "last "+slipway.FormatDuration(d))
 	}
 	total := int64(len(h.cuts)-1) * int64(1+len(windows))
-	done := int64(0)
+	var done int64
+	var telling sync.Mutex
 	tell := func(what string) {
+		telling.Lock()
+		defer telling.Unlock()
 		done++
 		say(web.Progress{Message: what, Done: done, Total: total, Unit: "run"})
 	}
 	if err := s.makeRows(ctx, h, tell); err != nil {
 		return Report{}, err
 	}
-	if err := s.train(ctx, h, windows, tell); err != nil {
+	if err := s.train(ctx, h, p.Model.From.Step, windows, tell); err != nil {
 		return Report{}, err
 	}
 	r, err := s.compare(ctx, h, windows)
@@ -133,7 +144,8 @@ func cuts(t Test, zone *time.Location) ([]time.Time, error) {
 
 // makeRows runs the step that makes rows to score, once for each batch.
 func (s *Service) makeRows(ctx context.Context, h *history, tell func(string)) error {
-	for i := range len(h.cuts) - 1 {
+	h.rows = make([]slipway.Artifact, len(h.cuts)-1)
+	return together(ctx, len(h.rows), func(ctx context.Context, i int) error {
 		out, err := s.o.Runner.Run(ctx, h.test.Project, Run{Steps: []string{h.test.Rows.Step}, Params: h.test.Params,
 			Window: slipway.Window{To: h.cuts[i+1]}, Trigger: "backtest", Quiet: true,
 			Reason: "rows of the batch that begins on " + h.cuts[i].Format(time.DateOnly)})
@@ -144,33 +156,55 @@ func (s *Service) makeRows(ctx context.Context, h *history, tell func(string)) e
 		if !ok {
 			return slipway.Errorf(slipway.Invalid, "the step %s does not make %s", h.test.Rows.Step, h.test.Rows)
 		}
-		h.rows = append(h.rows, rows)
+		h.rows[i] = rows
 		tell("rows of " + h.cuts[i].Format("2006-01-02"))
-	}
-	return nil
+		return nil
+	})
 }
 
-// train runs the pipeline for every cut and window.
-func (s *Service) train(ctx context.Context, h *history, windows []string, tell func(string)) error {
-	for i := range len(h.cuts) - 1 {
-		for k, name := range windows {
-			w := slipway.Window{To: h.cuts[i]}
-			if k > 0 {
-				w.From = w.To.Add(-h.test.Last[k-1])
-			}
-			out, err := s.o.Runner.Run(ctx, h.test.Project, Run{Window: w, Trigger: "backtest", Quiet: true,
-				Reason: fmt.Sprintf("trained on %s at %s", name, h.cuts[i].Format(time.DateOnly))})
-			if err != nil {
+// train brings the step that makes the model up to date, for every cut and
+// window. What the pipeline does with a model afterwards is not asked for.
+func (s *Service) train(ctx context.Context, h *history, step string, windows []string, tell func(string)) error {
+	trials := make([]trial, (len(h.cuts)-1)*len(windows))
+	err := together(ctx, len(trials), func(ctx context.Context, n int) error {
+		i, k := n/len(windows), n%len(windows)
+		name, w := windows[k], slipway.Window{To: h.cuts[i]}
+		if k > 0 {
+			w.From = w.To.Add(-h.test.Last[k-1])
+		}
+		out, err := s.o.Runner.Run(ctx, h.test.Project, Run{Steps: []string{step}, Window: w, Trigger: "backtest", Quiet: true,
+			Reason: fmt.Sprintf("trained on %s at %s", name, h.cuts[i].Format(time.DateOnly))})
+		if err != nil {
+			return err
+		}
+		if out.Model == nil {
+			return slipway.Errorf(slipway.Failed, "the step %s made no model", step)
+		}
+		trials[n] = trial{i, name, *out.Model, out.ID}
+		tell(fmt.Sprintf("trained on %s at %s", name, h.cuts[i].Format(time.DateOnly)))
+		return nil
+	})
+	for _, t := range trials {
+		h.trials[trialKey(t.cut, t.window)] = t
+	}
+	return err
+}
+
+// together does n things, as many at once as there are cores: which steps of
+// the runs really go at the same time, the pipeline decides by what they
+// declare to need. It ends with the first error.
+func together(ctx context.Context, n int, do func(ctx context.Context, i int) error) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i := range n {
+		g.Go(func() error {
+			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if out.Model == nil {
-				return slipway.Errorf(slipway.Invalid, "the pipeline made no model").WithHint("declare it in slipway.yaml: model: {from: step.output}")
-			}
-			h.trials[trialKey(i, name)] = trial{i, name, *out.Model, out.ID}
-			tell(fmt.Sprintf("trained on %s at %s", name, h.cuts[i].Format(time.DateOnly)))
-		}
+			return do(ctx, i)
+		})
 	}
-	return nil
+	return g.Wait()
 }
 
 // score is the cell of a trial and a batch, scored on first use. Rows outside
