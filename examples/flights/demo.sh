@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 root=$(cd ../.. && pwd)
 export PATH="$root/bin:$PATH" SLIPWAY_WORKSPACE="$PWD/.demo/workspace" OMP_WAIT_POLICY=passive
-py=${PY:-python3}
+json=${PY:-python3} # reads answers of commands; everything else runs in the project's environment
 log=$PWD/.demo/up.log
 inference=${SLIPWAY_INFERENCE:-127.0.0.1:7071}
 
@@ -26,25 +26,19 @@ replay() { # FROM TO [FILE]
     --label delayed --label-delay 1d --from "$1" --to "$2"
 }
 
-bold "0  The Python environment, and the feed as it would come from outside"
-if [ ! -x .venv/bin/python ] || ! cmp -s requirements.txt .venv/requirements.txt; then
-  "$py" -m venv .venv
-  .venv/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
-  cp requirements.txt .venv/requirements.txt
-fi
+bold "0  The server, the Python environment of the steps, and the feed as it would come from outside"
 if [ -f .demo/up.pid ]; then kill "$(cat .demo/up.pid)" 2>/dev/null || true; fi
 rm -rf .demo && mkdir -p .demo
-export PYTHONPATH="$root/python/src"
-[ -f data/flights/2013-12.csv ] || .venv/bin/python fetch.py
-.venv/bin/python fetch.py --fault broken-batch --months 6 --out .demo/broken >/dev/null
-.venv/bin/python fetch.py --fault stuck-weather --months 9 --out .demo/stuck >/dev/null
-.venv/bin/python features.py data/flights --from 2013-03-31 --out .demo/requests.parquet
-.venv/bin/python features.py .demo/stuck --from 2013-09-09 --to 2013-10-01 --out .demo/stuck.parquet
-
 slipway up --replay >"$log" 2>&1 &
 echo $! >.demo/up.pid
 for _ in $(seq 100); do slipway config show >/dev/null && grep -q interface "$log" && break; sleep 0.1; done
 grep -q interface "$log" || { cat "$log" >&2; exit 1; }
+python="slipway exec python"
+[ -f data/flights/2013-12.csv ] || $python fetch.py
+$python fetch.py --fault broken-batch --months 6 --out .demo/broken >/dev/null
+$python fetch.py --fault stuck-weather --months 9 --out .demo/stuck >/dev/null
+$python features.py data/flights --from 2013-03-31 --out .demo/requests.parquet
+$python features.py .demo/stuck --from 2013-09-09 --to 2013-10-01 --out .demo/stuck.parquet
 
 bold "1  January to March: versioned, profiled, checked against contracts/flights.yaml"
 run slipway data add flights data/flights/2013-0[1-3].csv
@@ -95,18 +89,18 @@ refused slipway run --quiet --latest --from 2013-07-03 --to 2013-10-01
 run slipway gate show flight-delay
 replay 2013-10-01 2013-10-28
 say "two columns of an old version are swapped in the file that a gateway would load"
-show() { slipway model show flight-delay@v1 --json | "$py" -c 'import json,sys; print(json.load(sys.stdin)["content"])'; }
+show() { slipway model show flight-delay@v1 --json | "$json" -c 'import json,sys; print(json.load(sys.stdin)["content"])'; }
 file=$(ls "$SLIPWAY_WORKSPACE/model/$(show)"/model.txt)
 cp "$file" .demo/v1.txt
 sed 's/^\(feature_names=.*\)temp dewp/\1dewp temp/' .demo/v1.txt >.demo/swapped.txt
 if cmp -s .demo/v1.txt .demo/swapped.txt; then echo "the columns were not swapped" >&2; exit 1; fi
 rm -f "$file" && cp .demo/swapped.txt "$file"
-first=$(slipway release ls --json | "$py" -c 'import json,sys; print([r["id"] for r in json.load(sys.stdin) if r["model"].endswith("@v1") and r["environment"] == "production"][-1])')
+first=$(slipway release ls --json | "$json" -c 'import json,sys; print([r["id"] for r in json.load(sys.stdin) if r["model"].endswith("@v1") and r["environment"] == "production"][-1])')
 refused slipway rollback production --to "$first" --reason "try the first version again"
 rm -f "$file" && cp .demo/v1.txt "$file"
 say "a model that fails after its thousandth row, let through by a waiver"
 mkdir -p .demo/flaky
-"$SLIPWAY_WORKSPACE"/pipeline/environment/*/bin/python - <<'PY'
+$python - <<'PY'
 import cloudpickle
 
 
@@ -127,7 +121,7 @@ with open(".demo/flaky/model.pkl", "wb") as f:
 PY
 run slipway model register .demo/flaky/model.pkl flight-delay
 run slipway wait
-newest=$(slipway model ls --json | "$py" -c 'import json,sys; m=json.load(sys.stdin)[0]; v=m["version"][0]; print(v["name"] + "@v" + str(v["version"]))')
+newest=$(slipway model ls --json | "$json" -c 'import json,sys; m=json.load(sys.stdin)[0]; v=m["version"][0]; print(v["name"] + "@v" + str(v["version"]))')
 run slipway gate waive "$newest" --reason "to see what the breaker does"
 run slipway deploy "$newest"
 replay 2013-10-28 2013-11-01
@@ -142,7 +136,7 @@ run slipway backtest --from 2013-04-01 --to 2014-01-01 --last 90d --param prepar
 
 bold "9  Month by month: with the loop, and had version 1 stayed"
 run slipway monitor compare --with flight-delay@v1 --by month --metric roc_auc --metric log_loss
-id=$(.venv/bin/python - <<'PY'
+id=$($python - <<'PY'
 import pandas as pd, slipway
 
 row = pd.read_parquet(".demo/requests.parquet").drop(columns=["delayed", "weather_at"]).iloc[[-1]]

@@ -21,14 +21,14 @@ from features import CATEGORICAL, FEATURES, TARGET
 import slipway
 
 PARAMS = {
-    "learning_rate": 0.05,
+    "learning_rate": 0.1,
     "leaves": 31,
     "min_leaf_rows": 200,  # flights of one bad day look alike, so small leaves learn days, not causes
-    "rounds": 200,
+    "rounds": 100,
     "seed": 7,
     "threads": 2,
 }
-LOG_EVERY = 20  # rounds
+LOG_EVERY = 10  # rounds
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -76,8 +77,23 @@ func run(ctx context.Context, w world) int {
 	if err == nil {
 		return 0
 	}
+	if r, ok := errors.AsType[cli.Replace](err); ok {
+		err = replace(r)
+	}
 	tio.Errorln(s.explain(err))
 	return slipway.AsError(err).Code.ExitCode()
+}
+
+// replace starts another program in this process; it returns only when it
+// cannot.
+func replace(r cli.Replace) error {
+	env := os.Environ()
+	for name, value := range r.Env {
+		env = slices.DeleteFunc(env, func(s string) bool { return strings.HasPrefix(s, name+"=") })
+		env = append(env, name+"="+value)
+	}
+	err := syscall.Exec(r.Path, r.Args, env)
+	return slipway.Errorf(slipway.Failed, "%s cannot be started: %v", r.Path, err)
 }
 
 // rootCommand is `slipway` itself.

@@ -10,7 +10,7 @@ import (
 // below each.
 var groups = []struct{ id, title, commands string }{
 	{"data", "Data:", "data query"},
-	{"pipeline", "Pipeline:", "init apply run runs logs cancel"},
+	{"pipeline", "Pipeline:", "init apply run exec runs logs cancel"},
 	{"models", "Models:", "model gate deploy release rollout rollback"},
 	{"serving", "Serving:", "serve endpoints predict explain"},
 	{"watching", "Watching:", "monitor alerts labels retrain backtest replay"},

@@ -16,6 +16,12 @@ func (g *Gates) check(c *checker) {
 	for i := range g.Metrics {
 		g.Metrics[i].check(c, item("gates.metrics", i))
 	}
+	compared := slices.ContainsFunc(g.Metrics, func(m MetricGate) bool { return m.VS != "" })
+	for i, m := range g.Metrics {
+		if m.Unless != "" && !compared {
+			c.fault(item("gates.metrics", i)+".unless", "add a metric with vs: champion", "nothing would compare a challenger with the champion")
+		}
+	}
 	for i, s := range g.Slices {
 		at := item("gates.slices", i)
 		c.limits(at, s.Min, s.Max)
@@ -35,6 +41,9 @@ func (m *MetricGate) check(c *checker, at string) {
 		c.fault(at, "add noninferior or max_drop", "by how much the metric may be worse than the champion's is missing")
 	case m.VS == "" && m.Min == nil && m.Max == nil:
 		c.fault(at, "add min, max, or vs: champion", "the metric has no limit")
+	}
+	if m.Unless != "" && m.Min == nil && m.Max == nil {
+		c.fault(at+".unless", "add min or max", "unless belongs to a limit")
 	}
 	if m.Metric == "ece" && m.Bins == 0 {
 		m.Bins = 10

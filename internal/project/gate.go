@@ -26,6 +26,8 @@ type MetricGate struct {
 	Min *float64 `json:"min,omitempty"`
 	// Max is the greatest value; the upper bound of the interval must not pass it.
 	Max *float64 `json:"max,omitempty"`
+	// Unless champion lets min and max judge only while no version is in production: later ones are judged by the comparison with it. An absolute limit that a first version must reach would refuse every challenger in a month that is hard for all.
+	Unless string `json:"unless,omitempty" jsonschema:"enum=champion"`
 	// CI is the level of the confidence interval. Defaults to 0.95.
 	CI float64 `json:"ci" jsonschema:"exclusiveMinimum=0.5,exclusiveMaximum=1"`
 	// VS is what to compare with: champion, the version in production. Both score the same rows.

@@ -80,6 +80,22 @@ func mustStand(t *testing.T, w *world, name string, n int) gate.Standing {
 	return s
 }
 
+// TestFirstVersionsLimitYieldsToTheChampion sets a limit that no model reaches:
+// it refuses a first version, and for a challenger it is shown, not judged.
+func TestFirstVersionsLimitYieldsToTheChampion(t *testing.T) {
+	w := one(t)
+	w.yaml = strings.Replace(yaml, "min: 0.65", "min: 0.99, unless: champion", 1)
+	w.run("r1", w.put("champion.txt"), w.put("train.csv"), w.put("test.csv"))
+	if k := check(t, w.certificate("delay@v1"), "roc_auc"); k.Verdict != slipway.Refuse {
+		t.Fatalf("a first version below the limit: %+v", k)
+	}
+	w.champion = "delay@v1"
+	w.run("r2", w.put("short.txt"), w.put("train.csv"), w.put("test.csv"))
+	if k := check(t, w.certificate("delay@v2"), "roc_auc"); k.Verdict != gate.Skipped || k.Estimate == nil {
+		t.Errorf("beside a champion: %+v", k)
+	}
+}
+
 // TestChallengerOnTooLittleIsRefused retrains on the last days alone, as a
 // 90-day window does on flights: the limit on the metric itself may hold, but
 // beside the champion, on the same rows, it loses.

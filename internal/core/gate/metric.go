@@ -37,15 +37,24 @@ func (t *trial) metric(g project.MetricGate) {
 	if g.Min != nil || g.Max != nil {
 		e, err := stat.Interval(m, t.candidate.scored, t.block, g.CI)
 		if g.Min != nil {
-			t.add(t.bounded(m, e, err, ">=", *g.Min))
+			t.add(t.yields(g, t.bounded(m, e, err, ">=", *g.Min)))
 		}
 		if g.Max != nil {
-			t.add(t.bounded(m, e, err, "<=", *g.Max))
+			t.add(t.yields(g, t.bounded(m, e, err, "<=", *g.Max)))
 		}
 	}
 	if g.VS != "" {
 		t.against(m, g)
 	}
+}
+
+// yields turns the refusal of a limit that is meant for the first version into
+// a figure that is only shown: the comparison with the champion decides instead.
+func (t *trial) yields(g project.MetricGate, c Check) Check {
+	if g.Unless == "champion" && t.champion != nil && c.Verdict != slipway.Pass {
+		c.Verdict, c.Reason = Skipped, "the limit is for the first version; what decides is the comparison with the champion"
+	}
+	return c
 }
 
 // bounded holds the bound of an interval against a limit.

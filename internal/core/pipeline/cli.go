@@ -23,7 +23,7 @@ type Lock func(dir string) (map[string]int, error)
 // Commands are the pipeline's commands. `runs why` is WhyCommand, which stands
 // below the `runs` of tracking.
 func Commands(e *cli.Env, lock Lock) []*cobra.Command {
-	return []*cobra.Command{applyCommand(e), runCommand(e, lock), logsCommand(e), cancelCommand(e), stepCommand(e)}
+	return []*cobra.Command{applyCommand(e), runCommand(e, lock), execCommand(e), logsCommand(e), cancelCommand(e), stepCommand(e)}
 }
 
 // stepCommand is what a server starts for each step; nobody types it.

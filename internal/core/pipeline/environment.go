@@ -22,6 +22,7 @@ type Environment struct {
 	Python string         `json:"python,omitempty"` // the interpreter's path on this machine
 	Bin    string         `json:"bin,omitempty"`    // folder that goes first on PATH
 	Made   bool           `json:"made,omitempty"`   // Slipway made it from requirements; else it is the machine's own
+	SDK    string         `json:"sdk,omitempty"`    // folder of the Python SDK on this machine, where it was asked for
 }
 
 // Ref is the environment in lineage; ok is false without any Python.
@@ -36,6 +37,10 @@ const environmentMark = "slipway.json"
 // Python models are served with what they were trained with. It fails with
 // Failed when packages cannot be installed.
 func (s *Service) Interpreter(ctx context.Context, name string) (Environment, error) {
+	return s.interpreterOf(ctx, name, func(web.Progress) {})
+}
+
+func (s *Service) interpreterOf(ctx context.Context, name string, say func(web.Progress)) (Environment, error) {
 	p, rev, err := s.Revision(ctx, name, 0)
 	if err != nil {
 		return Environment{}, err
@@ -44,7 +49,20 @@ func (s *Service) Interpreter(ctx context.Context, name string) (Environment, er
 	if pl.tree, err = s.o.Content.GetTree(ctx, rev.Code); err != nil {
 		return Environment{}, err
 	}
-	return s.environment(ctx, pl, func(web.Progress) {})
+	return s.environment(ctx, pl, say)
+}
+
+// sdk writes the Python SDK where programs find it, and returns the folder; ""
+// without one.
+func (s *Service) sdk() (string, error) {
+	if s.o.SDK == nil {
+		return "", nil
+	}
+	dir, err := s.path("sdk")
+	if err != nil {
+		return "", err
+	}
+	return dir, s.o.SDK(dir)
 }
 
 // environment finds or makes the Python that a plan's steps run with.

@@ -41,14 +41,15 @@ type (
 
 // Operations on pipelines.
 var (
-	OpApply     = web.Op[applyIn, Applied]{Method: "POST", Path: "/api/v1/projects/{project}/revisions", Needs: slipway.Operator, Tag: "pipeline", MaxBody: 32 << 20, Summary: "Put a slipway.yaml and its code in force; content that is missing is named instead"}
-	OpRevisions = web.Op[listIn, []Revision]{Method: "GET", Path: "/api/v1/projects/{project}/revisions", Needs: slipway.Reader, Tag: "pipeline", Summary: "What was applied, newest first, without the text"}
-	OpRevision  = web.Op[revisionIn, Revision]{Method: "GET", Path: "/api/v1/projects/{project}/revisions/{number}", Needs: slipway.Reader, Tag: "pipeline", Summary: "One revision with its text"}
-	OpRun       = web.Op[startIn, web.Job]{Method: "POST", Path: "/api/v1/projects/{project}/pipeline/run", Needs: slipway.Operator, Tag: "pipeline", Summary: "Run the pipeline: the job's result is the run"}
-	OpRuns      = web.Op[listIn, []Run]{Method: "GET", Path: "/api/v1/projects/{project}/pipeline/runs", Needs: slipway.Reader, Tag: "pipeline", Summary: "Runs of the pipeline, newest first, without their tasks"}
-	OpGetRun    = web.Op[runIn, Run]{Method: "GET", Path: "/api/v1/projects/{project}/pipeline/runs/{run}", Needs: slipway.Reader, Tag: "pipeline", Summary: "One run with its tasks: graph, times, outputs, and why each ran"}
-	OpCancelRun = web.Op[runIn, Run]{Method: "POST", Path: "/api/v1/projects/{project}/pipeline/runs/{run}/cancel", Needs: slipway.Operator, Tag: "pipeline", Summary: "End a run; answers when it has ended"}
-	OpMetrics   = web.Op[runIn, map[string]map[string]float64]{Method: "GET", Path: "/api/v1/projects/{project}/pipeline/runs/{run}/metrics", Needs: slipway.Reader, Tag: "pipeline", Summary: "The last values that each step of a run logged"}
+	OpApply       = web.Op[applyIn, Applied]{Method: "POST", Path: "/api/v1/projects/{project}/revisions", Needs: slipway.Operator, Tag: "pipeline", MaxBody: 32 << 20, Summary: "Put a slipway.yaml and its code in force; content that is missing is named instead"}
+	OpRevisions   = web.Op[listIn, []Revision]{Method: "GET", Path: "/api/v1/projects/{project}/revisions", Needs: slipway.Reader, Tag: "pipeline", Summary: "What was applied, newest first, without the text"}
+	OpRevision    = web.Op[revisionIn, Revision]{Method: "GET", Path: "/api/v1/projects/{project}/revisions/{number}", Needs: slipway.Reader, Tag: "pipeline", Summary: "One revision with its text"}
+	OpRun         = web.Op[startIn, web.Job]{Method: "POST", Path: "/api/v1/projects/{project}/pipeline/run", Needs: slipway.Operator, Tag: "pipeline", Summary: "Run the pipeline: the job's result is the run"}
+	OpRuns        = web.Op[listIn, []Run]{Method: "GET", Path: "/api/v1/projects/{project}/pipeline/runs", Needs: slipway.Reader, Tag: "pipeline", Summary: "Runs of the pipeline, newest first, without their tasks"}
+	OpGetRun      = web.Op[runIn, Run]{Method: "GET", Path: "/api/v1/projects/{project}/pipeline/runs/{run}", Needs: slipway.Reader, Tag: "pipeline", Summary: "One run with its tasks: graph, times, outputs, and why each ran"}
+	OpCancelRun   = web.Op[runIn, Run]{Method: "POST", Path: "/api/v1/projects/{project}/pipeline/runs/{run}/cancel", Needs: slipway.Operator, Tag: "pipeline", Summary: "End a run; answers when it has ended"}
+	OpEnvironment = web.Op[projectIn, web.Job]{Method: "POST", Path: "/api/v1/projects/{project}/environment", Needs: slipway.Operator, Tag: "pipeline", Summary: "Make the environment of the revision in force, if need be: the job's result says where it is"}
+	OpMetrics     = web.Op[runIn, map[string]map[string]float64]{Method: "GET", Path: "/api/v1/projects/{project}/pipeline/runs/{run}/metrics", Needs: slipway.Reader, Tag: "pipeline", Summary: "The last values that each step of a run logged"}
 )
 
 // Routes adds the operations on pipelines, and those of steps.
@@ -62,6 +63,7 @@ func (s *Service) Routes(a *web.API) {
 	OpRevision.Serve(a, func(ctx context.Context, in revisionIn) (Revision, error) {
 		return s.revision(ctx, in.Project, in.Number)
 	})
+	OpEnvironment.Serve(a, s.serveEnvironment)
 	OpRun.Serve(a, s.serveRun)
 	OpRuns.Serve(a, func(ctx context.Context, in listIn) ([]Run, error) { return s.Runs(ctx, in.Project, in.Limit) })
 	OpGetRun.Serve(a, func(ctx context.Context, in runIn) (Run, error) { return s.Run(ctx, in.Project, in.Run) })
@@ -70,6 +72,17 @@ func (s *Service) Routes(a *web.API) {
 	a.Handle("GET /api/v1/projects/{project}/pipeline/runs/{run}/logs/{step}", slipway.Reader, s.serveLogs)
 	s.contentRoutes(a)
 	s.leaseRoutes(a)
+}
+
+// serveEnvironment starts a job that makes the environment.
+func (s *Service) serveEnvironment(ctx context.Context, in projectIn) (web.Job, error) {
+	return s.o.Jobs.Start(ctx, "pipeline.environment", in.Project, func(ctx context.Context, say func(web.Progress)) (any, error) {
+		e, err := s.interpreterOf(ctx, in.Project, say)
+		if err == nil {
+			e.SDK, err = s.sdk()
+		}
+		return e, err
+	}), nil
 }
 
 // serveRun starts a job that follows a run. Cancelling the job cancels the run;

@@ -108,13 +108,8 @@ func (s *Service) assign(ctx context.Context, token string) (Assignment, error) 
 	if pl.environment.Bin != "" {
 		a.Path = []string{pl.environment.Bin}
 	}
-	if s.o.SDK != nil {
-		if a.SDK, err = s.path("sdk"); err != nil {
-			return Assignment{}, err
-		}
-		if err := s.o.SDK(a.SDK); err != nil {
-			return Assignment{}, err
-		}
+	if a.SDK, err = s.sdk(); err != nil {
+		return Assignment{}, err
 	}
 	for name, v := range st.Env {
 		if secret, ok := strings.CutPrefix(v, "$"); ok {
