@@ -1,6 +1,9 @@
 package slipway
 
-import "math"
+import (
+	"math"
+	"strconv"
+)
 
 // Frame is a small table in memory, column by column: the rows of a prediction
 // request, or a batch of a gate. All columns have Rows values.
@@ -18,6 +21,18 @@ type Series struct {
 	Float []float64
 	Text  []string
 	Null  []bool
+}
+
+// Len is the number of values.
+func (s *Series) Len() int { return max(len(s.Text), len(s.Float)) }
+
+// Label is value i as the name of a class or a group: text as it is, numbers in
+// the shortest form that reads back as the same.
+func (s *Series) Label(i int) string {
+	if s.Text != nil {
+		return s.Text[i]
+	}
+	return strconv.FormatFloat(s.Float[i], 'g', -1, 64)
 }
 
 // Missing reports whether value i is absent.

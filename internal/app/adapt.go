@@ -15,6 +15,7 @@ import (
 	"github.com/slipway-ml/slipway/internal/core/retrain"
 	"github.com/slipway-ml/slipway/internal/core/tracking"
 	"github.com/slipway-ml/slipway/internal/kit/query"
+	"github.com/slipway-ml/slipway/internal/project"
 )
 
 // What one capability asks of another, answered by that other. The adapters
@@ -151,7 +152,7 @@ type scorer struct {
 }
 
 func (s scorer) Score(ctx context.Context, name string, model, data slipway.Artifact) (retrain.Scored, error) {
-	p, err := s.applied.Project(ctx, name)
+	p, frame, err := s.read(ctx, name, data)
 	if err != nil {
 		return retrain.Scored{}, err
 	}
@@ -170,13 +171,28 @@ func (s scorer) Score(ctx context.Context, name string, model, data slipway.Arti
 		return retrain.Scored{}, err
 	}
 	defer m.Close()
+	return retrain.Predict(ctx, m, frame, p)
+}
+
+func (s scorer) Times(ctx context.Context, name string, data slipway.Artifact) ([]time.Time, error) {
+	p, frame, err := s.read(ctx, name, data)
+	if err != nil {
+		return nil, err
+	}
+	_, at, err := retrain.Known(frame, p)
+	return at, err
+}
+
+// read is the rows of a step's output, and the project that declares their columns.
+func (s scorer) read(ctx context.Context, name string, data slipway.Artifact) (*project.Project, *slipway.Frame, error) {
+	p, err := s.applied.Project(ctx, name)
+	if err != nil {
+		return nil, nil, err
+	}
 	file, err := s.content.File(ctx, data.Digest)
 	if err != nil {
-		return retrain.Scored{}, err
+		return nil, nil, err
 	}
 	frame, err := s.rows.Read(ctx, []string{file}, "", nil, p.Timezone)
-	if err != nil {
-		return retrain.Scored{}, err
-	}
-	return retrain.Predict(ctx, m, frame, p)
+	return p, frame, err
 }

@@ -1,5 +1,12 @@
 package project
 
+import (
+	"maps"
+	"slices"
+
+	"github.com/slipway-ml/slipway"
+)
+
 // Dataset is one table of rows that grows or changes with time, and of which
 // Slipway keeps versions.
 type Dataset struct {
@@ -36,3 +43,24 @@ func (t EventTime) IsZero() bool { return t.Expression == "" && len(t.Order) == 
 
 // Names is a list of names; one name alone may be written without brackets.
 type Names []string
+
+// EventTime finds the column of event time among rows that a step made: the one
+// that a dataset declares, else the only column of times. It is nil when there
+// is none, or several and none declared.
+func (p *Project) EventTime(rows *slipway.Frame) *slipway.Series {
+	for _, name := range slices.Sorted(maps.Keys(p.Data)) {
+		if s := rows.Column(p.Data[name].Time.Expression); s != nil && s.Text == nil {
+			return s
+		}
+	}
+	var only *slipway.Series
+	for i := range rows.Series {
+		if s := &rows.Series[i]; s.Type == slipway.Time || s.Type == slipway.Date {
+			if only != nil {
+				return nil
+			}
+			only = s
+		}
+	}
+	return only
+}

@@ -16,7 +16,7 @@ func (t *trial) evidence(ctx context.Context) (map[string]Digest, error) {
 		return nil, nil
 	}
 	names := slices.Clone(t.key)
-	if at := t.time(); at != nil {
+	if at := t.project.EventTime(t.rows); at != nil {
 		names = append(names, at.Name)
 	}
 	names = append(names, t.project.Model.Target)

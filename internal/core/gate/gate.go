@@ -142,7 +142,7 @@ func (s *Service) judge(ctx context.Context, p *project.Project, v slipway.Model
 		return Signed{}, err
 	}
 	c := s.certificate(ctx, p, v)
-	c.Gated, c.Rows, c.Blocks, c.Block, c.Check = true, len(t.y), t.blocks, t.blockName, t.checks
+	c.Gated, c.Rows, c.Blocks, c.Block, c.Check = true, len(t.truth.Y), t.blocks, t.blockName, t.checks
 	if t.champion != nil {
 		c.Champion = t.champion.version.ID()
 	}

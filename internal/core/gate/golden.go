@@ -208,7 +208,7 @@ func show(f *slipway.Frame, row int) string {
 		s := &f.Series[i]
 		value := "nothing"
 		if row < f.Rows && !s.Missing(row) {
-			value = label(s, row)
+			value = s.Label(row)
 		}
 		if i > 0 {
 			out += ", "

@@ -212,7 +212,7 @@ func (t *trial) group(m stat.Metric, g project.SliceGate, rows []int, op string,
 	var parts []string
 	for _, by := range g.By {
 		s := t.rows.Column(by)
-		value := label(s, rows[0])
+		value := s.Label(rows[0])
 		if s.Missing(rows[0]) {
 			value = "(missing)"
 		}

@@ -72,11 +72,11 @@ func shared(trained *slipway.Frame, key []string, judged map[string]bool) int {
 // keyOf is a row's key as one text.
 func keyOf(f *slipway.Frame, key []string, row int) string {
 	if len(key) == 1 {
-		return label(f.Column(key[0]), row)
+		return f.Column(key[0]).Label(row)
 	}
 	parts := make([]string, len(key))
 	for i, k := range key {
-		parts[i] = label(f.Column(k), row)
+		parts[i] = f.Column(k).Label(row)
 	}
 	return strings.Join(parts, "\x1f")
 }

@@ -3,9 +3,7 @@ package gate
 import (
 	"context"
 	"errors"
-	"maps"
 	"math"
-	"slices"
 	"strconv"
 	"time"
 
@@ -34,8 +32,7 @@ type trial struct {
 	champion  *subject
 	rows      *slipway.Frame // with a known target
 	key       []string       // its key columns
-	y         []float64
-	classes   []string // of the target, in the order of y; nil for numbers
+	truth     stat.Truth
 	block     []int
 	blocks    int
 	blockName string
@@ -125,15 +122,15 @@ func (t *trial) reads(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if err := t.truth(rows); err != nil {
+	if err := t.know(rows); err != nil {
 		return refuse(slipway.Undecided, err)
 	}
 	if err := t.number(); err != nil {
 		return refuse(slipway.Undecided, err)
 	}
-	least, n := float64(t.gates.MinRows), float64(len(t.y))
+	least, n := float64(t.gates.MinRows), float64(len(t.truth.Y))
 	c := Check{Name: "rows", Kind: KindData, Compared: &n, Op: ">=", Limit: &least, Verdict: slipway.Pass}
-	if t.y == nil || n < least {
+	if t.truth.Y == nil || n < least {
 		c.Verdict, c.Reason = slipway.Undecided, "there is not enough data"
 	}
 	t.add(c)
@@ -200,7 +197,9 @@ func (t *trial) score(ctx context.Context, s *subject) error {
 			return err
 		}
 	}
-	return t.shape(s)
+	var err error
+	s.scored, err = t.truth.Scored(s.output)
+	return err
 }
 
 // challenge opens the champion and has it score the same rows. Without one, or
@@ -244,7 +243,7 @@ func production(p *project.Project) string {
 // as independent: each is a block.
 func (t *trial) number() error {
 	t.block = make([]int, t.rows.Rows)
-	at := t.time()
+	at := t.project.EventTime(t.rows)
 	if at == nil {
 		for i := range t.block {
 			t.block[i] = i
@@ -271,24 +270,4 @@ func (t *trial) number() error {
 	}
 	t.blocks, t.blockName = len(seen), t.gates.Block.String()
 	return nil
-}
-
-// time is the column of event time: the one that a dataset declares, else the
-// only column of times.
-func (t *trial) time() *slipway.Series {
-	for _, name := range slices.Sorted(maps.Keys(t.project.Data)) {
-		if s := t.rows.Column(t.project.Data[name].Time.Expression); s != nil && s.Text == nil {
-			return s
-		}
-	}
-	var only *slipway.Series
-	for i := range t.rows.Series {
-		if s := &t.rows.Series[i]; s.Type == slipway.Time || s.Type == slipway.Date {
-			if only != nil {
-				return nil
-			}
-			only = s
-		}
-	}
-	return only
 }

@@ -3,9 +3,11 @@ package retrain
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,17 +22,25 @@ import (
 // Scorer predicts rows with a model, neither of which needs to be registered.
 type Scorer interface {
 	// Score predicts the rows of a step's output with a model and reads their
-	// target and event time. Rows without a target are left out.
+	// target and event time. Rows without a target or a time are left out.
 	Score(ctx context.Context, project string, model, rows slipway.Artifact) (Scored, error)
+	// Times reads the event time of the rows that Score would keep.
+	Times(ctx context.Context, project string, rows slipway.Artifact) ([]time.Time, error)
 }
 
-// Scored is rows with their truth and what a model said: slices of one length.
+// Scored is rows with their truth and what a model said.
 type Scored struct {
-	Y, P []float64
+	stat.Scored
 	Time []time.Time
 	// Feature holds the numeric features of the rows, by name, for the drift
 	// policy; missing values are NaN.
 	Feature map[string][]float64
+}
+
+// add appends rows of another batch. Both were answered by models of one kind.
+func (s *Scored) add(o Scored) {
+	s.Classes = o.Classes
+	s.Y, s.P, s.Time = append(s.Y, o.Y...), append(s.P, o.P...), append(s.Time, o.Time...)
 }
 
 // Test asks for a backtest.
@@ -44,10 +54,6 @@ type Test struct {
 	Rows    project.OutputRef         `json:"rows"`   // the output whose rows are scored
 	Params  map[string]map[string]any `json:"params"` // of the runs that only make rows to score
 }
-
-// Cell is one entry of the matrix: a model trained at one cut, scored on the
-// rows of one later batch.
-type cell struct{ scored Scored }
 
 // trial is one training: at a cut, on a window.
 type trial struct {
@@ -84,6 +90,10 @@ func (s *Service) Backtest(ctx context.Context, t Test, say func(web.Progress)) 
 	p, err := s.o.Applied.Project(ctx, t.Project)
 	if err != nil {
 		return Report{}, err
+	}
+	if !slices.ContainsFunc(slices.Collect(maps.Values(p.Data)), func(d project.Dataset) bool { return d.Time.Expression != "" }) {
+		return Report{}, slipway.Errorf(slipway.Invalid, "a backtest cuts history by event time, and no dataset in slipway.yaml has one").
+			WithHint("data: {%s: {time: COLUMN}}", strings.Join(slices.Sorted(maps.Keys(p.Data)), ": {time: COLUMN}, "))
 	}
 	if p.Model == nil || p.Model.From.Step == "" {
 		return Report{}, slipway.Errorf(slipway.Invalid, "a backtest trains models, and slipway.yaml names none").
@@ -157,6 +167,15 @@ func (s *Service) makeRows(ctx context.Context, h *history, tell func(string)) e
 			return slipway.Errorf(slipway.Invalid, "the step %s does not make %s", h.test.Rows.Step, h.test.Rows)
 		}
 		h.rows[i] = rows
+		// What cannot be scored shall not cost the time of the trainings first.
+		at, err := s.o.Scorer.Times(ctx, h.test.Project, rows)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(at, h.batch(i).Contains) {
+			return slipway.Errorf(slipway.Invalid, "%s holds no rows of the batch that begins on %s", h.test.Rows, h.cuts[i].Format(time.DateOnly)).
+				WithHint("each batch is scored on what the step %s makes of the rows before its end; --param gives that step other params, such as more days to test on", h.test.Rows.Step)
+		}
 		tell("rows of " + h.cuts[i].Format("2006-01-02"))
 		return nil
 	})
@@ -218,23 +237,22 @@ func (s *Service) score(ctx context.Context, h *history, t trial, batch int) (Sc
 	if err != nil {
 		return Scored{}, err
 	}
-	c = c.within(slipway.Window{From: h.cuts[batch], To: h.cuts[batch+1]})
-	if len(c.Y) == 0 {
-		return c, slipway.Errorf(slipway.Invalid, "%s holds no rows of the batch that begins on %s", h.test.Rows, h.cuts[batch].Format(time.DateOnly))
-	}
+	c = c.within(h.batch(batch))
 	h.cells[key] = c
 	return c, nil
 }
 
 // within keeps the rows of a window.
-func (c Scored) within(w slipway.Window) Scored {
+func (s Scored) within(w slipway.Window) Scored {
 	out := Scored{Feature: map[string][]float64{}}
-	for i, at := range c.Time {
+	out.Classes = s.Classes
+	width := max(s.Classes, 1)
+	for i, at := range s.Time {
 		if !w.Contains(at) {
 			continue
 		}
-		out.Y, out.P, out.Time = append(out.Y, c.Y[i]), append(out.P, c.P[i]), append(out.Time, at)
-		for name, v := range c.Feature {
+		out.Y, out.P, out.Time = append(out.Y, s.Y[i]), append(out.P, s.P[i*width:(i+1)*width]...), append(out.Time, at)
+		for name, v := range s.Feature {
 			out.Feature[name] = append(out.Feature[name], v[i])
 		}
 	}
@@ -256,14 +274,14 @@ func (s *Service) follow(ctx context.Context, h *history, p path) (all Scored, e
 		if err != nil {
 			return all, err
 		}
-		all.Y, all.P, all.Time = append(all.Y, c.Y...), append(all.P, c.P...), append(all.Time, c.Time...)
+		all.add(c)
 	}
 	return all, nil
 }
 
 // value is the metric of some rows, NaN when they do not define it.
 func (h *history) value(c Scored) float64 {
-	v, err := h.metric.Of(stat.Scored{Y: c.Y, P: c.P})
+	v, err := h.metric.Of(c.Scored)
 	if err != nil {
 		return math.NaN()
 	}
@@ -273,5 +291,10 @@ func (h *history) value(c Scored) float64 {
 // better reports whether a is better than b by the metric.
 func (h *history) better(a, b float64) bool { return h.metric.Better(a, b) }
 
-// cutsOf lists the cuts, for a report.
+// batch is the time between two cuts.
+func (h *history) batch(i int) slipway.Window {
+	return slipway.Window{From: h.cuts[i], To: h.cuts[i+1]}
+}
+
+// batches are the beginnings of the batches, for a report.
 func (h *history) batches() []time.Time { return slices.Clone(h.cuts[:len(h.cuts)-1]) }

@@ -217,12 +217,11 @@ func (s *Service) judge(ctx context.Context, h *history, p path, base Scored, or
 		return Policy{}, err
 	}
 	block := blocks(all.Time)
-	scored := stat.Scored{Y: all.Y, P: all.P}
 	out := Policy{Name: p.name, Trained: p.trained, Verdict: "undecided"}
-	if out.Value, err = stat.Interval(h.metric, scored, block, reportLevel); err != nil {
+	if out.Value, err = stat.Interval(h.metric, all.Scored, block, reportLevel); err != nil {
 		return out, err
 	}
-	gain, err := stat.Difference(h.metric, scored, base.P, block, reportLevel)
+	gain, err := stat.Difference(h.metric, all.Scored, base.P, block, reportLevel)
 	if err != nil {
 		return out, err
 	}

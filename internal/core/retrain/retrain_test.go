@@ -46,6 +46,7 @@ type world struct {
 	metric  float64
 	known   bool
 	level   func(time.Time) float64 // what y is about at a time
+	gap     time.Time               // a month without rows begins here
 }
 
 func (w *world) Project(context.Context, string) (*project.Project, error) { return w.p, nil }
@@ -91,11 +92,19 @@ func (w *world) Score(_ context.Context, _ string, model, rows slipway.Artifact)
 	}
 	out := retrain.Scored{Feature: map[string][]float64{}}
 	for at := end.AddDate(0, 0, -31); at.Before(end); at = at.Add(3 * time.Hour) {
+		if !w.gap.IsZero() && !at.Before(w.gap) && at.Before(w.gap.AddDate(0, 1, 2)) {
+			continue
+		}
 		r := rand.New(rand.NewPCG(uint64(at.Unix()), 1))
 		out.Y, out.P, out.Time = append(out.Y, w.level(at)+r.NormFloat64()), append(out.P, p), append(out.Time, at)
 		out.Feature["x"] = append(out.Feature["x"], w.level(at)+r.NormFloat64())
 	}
 	return out, nil
+}
+
+func (w *world) Times(ctx context.Context, name string, rows slipway.Artifact) ([]time.Time, error) {
+	s, err := w.Score(ctx, name, slipway.Artifact{Path: "model 0"}, rows)
+	return s.Time, err
 }
 
 func each(t *testing.T, fn func(*testing.T, *retrain.Service, *world, *web.Jobs)) {
@@ -218,6 +227,45 @@ func TestBacktestFindsTheRightWindow(t *testing.T) {
 				kept, err := s.Reports(t.Context(), "p", 10)
 				if err != nil || len(kept) != 1 || kept[0].Verdict != r.Verdict {
 					t.Errorf("Reports = %d, %v", len(kept), err)
+				}
+			})
+		})
+	}
+}
+
+// What cannot be answered is said before anything is trained.
+func TestBacktestRefusesBeforeItTrains(t *testing.T) {
+	for name, c := range map[string]struct {
+		change []string // of slipway.yaml: old, new
+		to     time.Time
+		want   string
+	}{
+		"no event time":          {[]string{", time: at", "", "window: {last: 90d}", "window: expanding"}, begin.AddDate(0, 4, -1), "no dataset in slipway.yaml has one"},
+		"a batch without rows":   {nil, begin.AddDate(0, 8, -1), "holds no rows of the batch that begins on 2013-07-01"},
+		"one training":           {nil, begin.AddDate(0, 3, -1), "there is nothing to compare"},
+		"a metric nobody knows":  {nil, begin.AddDate(0, 4, -1), "no metric"},
+		"a history of no length": {nil, begin, "--from must lie before --to"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(t *testing.T, s *retrain.Service, w *world, _ *web.Jobs) {
+				var err error
+				if w.p, err = project.Parse("slipway.yaml", []byte(strings.NewReplacer(c.change...).Replace(yaml))); err != nil {
+					t.Fatal(err)
+				}
+				w.gap = begin.AddDate(0, 6, -1)
+				metric := "mae"
+				if strings.HasPrefix(name, "a metric") {
+					metric = "mea"
+				}
+				_, err = s.Backtest(t.Context(), retrain.Test{Project: "p", From: begin.AddDate(0, 2, 0), To: c.to, Every: "month",
+					Metric: metric, Rows: project.OutputRef{Step: "prepare", Output: "test"}}, func(web.Progress) {})
+				if err == nil || !strings.Contains(err.Error(), c.want) {
+					t.Errorf("Backtest = %v; want %q", err, c.want)
+				}
+				for _, r := range w.runs {
+					if slices.Contains(r.Steps, "train") {
+						t.Errorf("it trained first: %+v", r)
+					}
 				}
 			})
 		})
