@@ -12,16 +12,19 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/slipway-ml/slipway/internal/kit/db/dbtest"
 )
 
 // killRounds is how often TestKill kills when nobody asks for more.
 const killRounds = 8
 
 // TestKill kills at random moments whoever is at work (the server, a command
-// that has the workspace to itself, a step) while rows are added, pipelines run
-// and predictions are asked for. After each death the log has to verify and
-// everything that was acknowledged has to be there; at the end the loop has to
-// go round once more.
+// that has the workspace to itself, a command that works through the server, a
+// step) while rows are added, pipelines run and predictions are asked for. After
+// each death the log has to verify and everything that was acknowledged has to be
+// there; at the end the loop has to go round once more. The same on SQLite and on
+// Postgres.
 //
 // SLIPWAY_SOAK is for how many minutes it goes on, SLIPWAY_SEED repeats a
 // sequence of deaths (as far as the machine's timing allows).
@@ -36,8 +39,13 @@ func TestKill(t *testing.T) {
 			seed = uint64(time.Now().UnixNano())
 		}
 	}
+	t.Run("sqlite", func(t *testing.T) { killing(t, seed, "", minutes/2) })
+	t.Run("postgres", func(t *testing.T) { killing(t, seed+1, dbtest.Postgres(t), minutes/2) })
+}
+
+func killing(t *testing.T, seed uint64, database string, minutes float64) {
 	t.Logf("SLIPWAY_SEED=%d", seed)
-	w := newKillWorld(t, rand.New(rand.NewPCG(seed, 0)))
+	w := newKillWorld(t, rand.New(rand.NewPCG(seed, 0)), database)
 	until := time.Now().Add(time.Duration(minutes * float64(time.Minute)))
 	begun := time.Now()
 	for round := 1; round <= killRounds || time.Now().Before(until); round++ {
@@ -61,7 +69,7 @@ func TestKill(t *testing.T) {
 // round lets everybody work for a while and kills one of them.
 func (w *killWorld) round(n int) string {
 	w.n = n
-	victim := []string{"server", "server", "step", "command"}[w.random.IntN(4)]
+	victim := []string{"server", "server", "step", "command", "client"}[w.random.IntN(5)]
 	if victim == "command" {
 		// Nobody serves: the command owns the workspace and dies with it.
 		args := w.changedRun()
@@ -92,6 +100,15 @@ func (w *killWorld) round(n int) string {
 		})
 	}
 	pause(w.t.Context(), w.moment(1500+w.pace))
+	if victim == "client" {
+		// A command that works through the server dies; what it began goes on
+		// or is gone, and the server lives until the others have worked on.
+		cmd := w.start(w.changedRun()...)
+		pause(w.t.Context(), w.moment(500+w.pace/2))
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		pause(w.t.Context(), w.moment(500))
+	}
 	if victim == "step" {
 		if pid := w.aStep(); pid > 0 {
 			_ = syscall.Kill(pid, syscall.SIGKILL)

@@ -60,6 +60,7 @@ type killWorld struct {
 	t              *testing.T
 	random         *rand.Rand // of the one goroutine that kills
 	dir, project   string
+	database       string // "" for SQLite
 	n              int
 	model          string // what answered before anything was killed
 	pace           int    // how many milliseconds this machine needs for a run
@@ -73,7 +74,7 @@ type killWorld struct {
 }
 
 // newKillWorld makes a project whose model is in production.
-func newKillWorld(t *testing.T, random *rand.Rand) *killWorld {
+func newKillWorld(t *testing.T, random *rand.Rand, database string) *killWorld {
 	t.Helper()
 	// Not t.TempDir: its path is too long for a socket.
 	dir, err := os.MkdirTemp("", "slipway-kill")
@@ -81,7 +82,7 @@ func newKillWorld(t *testing.T, random *rand.Rand) *killWorld {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	w := &killWorld{t: t, random: random, dir: dir, project: filepath.Join(dir, "p"),
+	w := &killWorld{t: t, random: random, dir: dir, database: database, project: filepath.Join(dir, "p"),
 		client: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 4}}}
 	if err := giveFlights(w.project); err != nil {
 		t.Fatal(err)
@@ -117,7 +118,7 @@ func (w *killWorld) write(file, text string) {
 func (w *killWorld) command(args ...string) *exec.Cmd {
 	cmd := exec.Command("slipway", args...)
 	cmd.Dir = w.project
-	cmd.Env = append(os.Environ(), "SLIPWAY_WORKSPACE="+filepath.Join(w.dir, "ws"), "HOME="+w.dir, "SLIPWAY_SERVER=", "XDG_CACHE_HOME=", "XDG_DATA_HOME=")
+	cmd.Env = append(os.Environ(), "SLIPWAY_WORKSPACE="+filepath.Join(w.dir, "ws"), "HOME="+w.dir, "SLIPWAY_SERVER=", "SLIPWAY_DATABASE="+w.database, "XDG_CACHE_HOME=", "XDG_DATA_HOME=")
 	return cmd
 }
 
