@@ -18,13 +18,13 @@ import (
 	"github.com/slipway-ml/slipway/internal/stat"
 )
 
-// How a latency is measured: every repeat sends a second's worth of requests,
-// at least leastRequests where that takes no longer than longest.
+// How a latency is measured: every repeat sends so many requests that the 99th
+// percentile is not the slowest alone, or as many as leave within longest.
 const (
-	warmRequests  = 50
-	leastRequests = 200
-	longest       = 3 * time.Second
-	patience      = 5 * time.Second // for one answer
+	warmRequests   = 50
+	repeatRequests = 200
+	longest        = 3 * time.Second
+	patience       = 5 * time.Second // for one answer
 )
 
 // latency measures the 99th percentile over a real connection to the real
@@ -151,7 +151,7 @@ func (l *load) ask(ctx context.Context, i int) (time.Duration, error) {
 // send sends requests at a rate and returns how many milliseconds each took, in
 // ascending order, or the first failure.
 func (l *load) send(ctx context.Context, rps float64) ([]float64, error) {
-	n := int(max(rps, min(leastRequests, rps*longest.Seconds()), 1))
+	n := int(max(min(repeatRequests, rps*longest.Seconds()), 1))
 	took := make([]float64, n)
 	var all sync.WaitGroup
 	var once sync.Once
