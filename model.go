@@ -32,6 +32,9 @@ type ModelVersion struct {
 	Signature   Signature           `json:"signature"`
 	Range       []Range             `json:"range,omitempty"` // of the numeric features in those rows
 	State       ModelState          `json:"state"`
+	Stage       string              `json:"stage,omitempty"`       // None, Staging, Production or Archived
+	Origin      string              `json:"origin,omitempty"`      // URI under which a client registered it
+	Description string              `json:"description,omitempty"` // what people wrote about it
 	Created     time.Time           `json:"created"`
 	Actor       string              `json:"actor"`
 }

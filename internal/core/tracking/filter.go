@@ -1,365 +1,56 @@
 package tracking
 
-import (
-	"strconv"
-	"strings"
+import "github.com/slipway-ml/slipway/internal/kit/filter"
 
-	"github.com/slipway-ml/slipway"
+// What runs, experiments and logged models are searched by.
+type (
+	// Field is what a condition or an order looks at.
+	Field = filter.Field
+	// Entity is the part of a run that a Field belongs to.
+	Entity = filter.Entity
+	// Condition is one comparison of a filter.
+	Condition = filter.Condition
+	// Order is one key of an ordering.
+	Order = filter.Order
 )
-
-// Field is what a condition or an order looks at.
-type Field struct {
-	Of  Entity
-	Key string // of a metric, param or tag; the canonical name of an attribute
-}
-
-// Entity is the part of a run that a Field belongs to.
-type Entity string
 
 // The entities of the search grammar.
 const (
-	OfMetric    Entity = "metric"
-	OfParam     Entity = "param"
-	OfTag       Entity = "tag"
-	OfAttribute Entity = "attribute"
-	OfDataset   Entity = "dataset"
+	OfMetric    = filter.OfMetric
+	OfParam     = filter.OfParam
+	OfTag       = filter.OfTag
+	OfAttribute = filter.OfAttribute
+	OfDataset   = filter.OfDataset
 )
 
-// entities are the words before the dot.
-var entities = map[string]Entity{
-	"metric": OfMetric, "metrics": OfMetric,
-	"param": OfParam, "params": OfParam, "parameter": OfParam, "parameters": OfParam,
-	"tag": OfTag, "tags": OfTag,
-	"attribute": OfAttribute, "attributes": OfAttribute, "attr": OfAttribute, "run": OfAttribute,
-	"dataset": OfDataset, "datasets": OfDataset,
-}
-
-// Condition is one comparison of a filter. A filter is all of its conditions.
-type Condition struct {
-	Field
-	Op     string   // = != < <= > >= LIKE ILIKE IN NOT IN IS NULL IS NOT NULL
-	Text   []string // what a text is compared with; several for IN
-	Number float64  // what a number is compared with
-}
-
-// grammar is what may be searched: the attributes of one kind of thing, and
-// whether they are numbers.
-type grammar struct {
-	attribute map[string]attribute
-	entities  []Entity
-	prefer    Entity // of a name without a dot
-}
-
-type attribute struct {
-	name   string // canonical
-	number bool
-	list   bool // IN and NOT IN are allowed
-}
-
-var runGrammar = grammar{
-	attribute: map[string]attribute{
-		"run_id":   {name: "run_id", list: true},
-		"run_name": {name: "run_name"}, "run name": {name: "run_name"}, "Run name": {name: "run_name"}, "Run Name": {name: "run_name"},
-		"user_id": {name: "user_id"}, "status": {name: "status"}, "artifact_uri": {name: "artifact_uri"},
-		"start_time": {name: "start_time", number: true}, "created": {name: "start_time", number: true}, "Created": {name: "start_time", number: true},
-		"end_time": {name: "end_time", number: true},
+var runGrammar = filter.Grammar{
+	Attributes: map[string]filter.Attribute{
+		"run_id":   {Name: "run_id", List: true},
+		"run_name": {Name: "run_name"}, "run name": {Name: "run_name"}, "Run name": {Name: "run_name"}, "Run Name": {Name: "run_name"},
+		"user_id": {Name: "user_id"}, "status": {Name: "status"}, "artifact_uri": {Name: "artifact_uri"},
+		"start_time": {Name: "start_time", Number: true}, "created": {Name: "start_time", Number: true}, "Created": {Name: "start_time", Number: true},
+		"end_time": {Name: "end_time", Number: true},
 	},
-	entities: []Entity{OfMetric, OfParam, OfTag, OfAttribute, OfDataset},
-	prefer:   OfAttribute,
+	Entities: []filter.Entity{OfMetric, OfParam, OfTag, OfAttribute, OfDataset},
+	Prefer:   OfAttribute,
 }
 
-var experimentGrammar = grammar{
-	attribute: map[string]attribute{
-		"name": {name: "name"}, "experiment_id": {name: "experiment_id", number: true},
-		"creation_time": {name: "creation_time", number: true}, "last_update_time": {name: "last_update_time", number: true},
+var experimentGrammar = filter.Grammar{
+	Attributes: map[string]filter.Attribute{
+		"name": {Name: "name"}, "experiment_id": {Name: "experiment_id", Number: true},
+		"creation_time": {Name: "creation_time", Number: true}, "last_update_time": {Name: "last_update_time", Number: true},
 	},
-	entities: []Entity{OfTag, OfAttribute},
-	prefer:   OfAttribute,
+	Entities: []filter.Entity{OfTag, OfAttribute},
+	Prefer:   OfAttribute,
 }
 
-var modelGrammar = grammar{
-	attribute: map[string]attribute{
-		"name": {name: "name", list: true}, "model_id": {name: "model_id", list: true}, "model_type": {name: "model_type", list: true},
-		"status": {name: "status", list: true}, "source_run_id": {name: "source_run_id", list: true},
-		"creation_timestamp": {name: "creation_time", number: true}, "creation_time": {name: "creation_time", number: true},
-		"last_updated_timestamp": {name: "last_update_time", number: true},
+var modelGrammar = filter.Grammar{
+	Attributes: map[string]filter.Attribute{
+		"name": {Name: "name", List: true}, "model_id": {Name: "model_id", List: true}, "model_type": {Name: "model_type", List: true},
+		"status": {Name: "status", List: true}, "source_run_id": {Name: "source_run_id", List: true},
+		"creation_timestamp": {Name: "creation_time", Number: true}, "creation_time": {Name: "creation_time", Number: true},
+		"last_updated_timestamp": {Name: "last_update_time", Number: true},
 	},
-	entities: []Entity{OfMetric, OfParam, OfTag, OfAttribute},
-	prefer:   OfAttribute,
-}
-
-// parser walks over the tokens of one filter or order.
-type parser struct {
-	g      grammar
-	source string
-	tokens []token
-}
-
-func (p *parser) next() token {
-	t := p.tokens[0]
-	if t.kind != endToken {
-		p.tokens = p.tokens[1:]
-	}
-	return t
-}
-
-func (p *parser) peek() token { return p.tokens[0] }
-
-func (p *parser) fail(format string, args ...any) *slipway.Error {
-	e := slipway.Errorf(slipway.Invalid, format, args...)
-	e.Message = "Invalid clause(s) in filter string '" + p.source + "': " + e.Message
-	return e
-}
-
-// parse reads a filter of the grammar that MLflow's searches share: conditions
-// joined by AND. The empty filter has none. It fails with Invalid.
-func (g grammar) parse(filter string) ([]Condition, error) {
-	if strings.TrimSpace(filter) == "" {
-		return nil, nil
-	}
-	tokens, err := split(filter)
-	if err != nil {
-		return nil, err
-	}
-	p := &parser{g: g, source: filter, tokens: tokens}
-	var out []Condition
-	for {
-		c, err := p.condition()
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, c)
-		switch t := p.next(); {
-		case t.kind == endToken:
-			return out, nil
-		case t.is("or"):
-			return nil, p.fail("conditions are joined by AND only")
-		case !t.is("and"):
-			return nil, p.fail("AND was expected instead of %s", t)
-		}
-	}
-}
-
-// field reads entity.key, or a name alone.
-func (p *parser) field() (Field, error) {
-	t := p.next()
-	if t.kind != wordToken && t.kind != nameToken && t.kind != textToken {
-		return Field{}, p.fail("a name was expected instead of %s", t)
-	}
-	of, key := p.g.prefer, t.text
-	if p.peek().kind == signToken && p.peek().text == "." {
-		e, ok := entities[strings.ToLower(t.text)]
-		if !ok {
-			return Field{}, p.fail("Invalid entity type '%s'; it is one of metric, parameter, tag, attribute, dataset", t.text)
-		}
-		of, key = e, ""
-		for p.peek().kind == signToken && p.peek().text == "." {
-			p.next()
-			part := p.next()
-			if part.kind == endToken || part.kind == signToken {
-				return Field{}, p.fail("a key was expected instead of %s", part)
-			}
-			if key != "" {
-				key += "."
-			}
-			key += part.text
-		}
-	}
-	return p.g.resolve(p, Field{of, key})
-}
-
-func (g grammar) resolve(p *parser, f Field) (Field, error) {
-	known := false
-	for _, e := range g.entities {
-		known = known || e == f.Of
-	}
-	if !known {
-		return f, p.fail("Invalid entity type '%s'", f.Of)
-	}
-	switch f.Of {
-	case OfAttribute:
-		a, ok := g.attribute[f.Key]
-		if !ok {
-			return f, p.fail("Invalid attribute key '%s' specified", f.Key)
-		}
-		f.Key = a.name
-	case OfDataset:
-		if f.Key != "name" && f.Key != "digest" && f.Key != "context" {
-			return f, p.fail("Invalid dataset key '%s'; it is one of name, digest, context", f.Key)
-		}
-	}
-	return f, nil
-}
-
-// number reports whether a field holds numbers.
-func (g grammar) number(f Field) bool {
-	if f.Of == OfAttribute {
-		for _, a := range g.attribute {
-			if a.name == f.Key {
-				return a.number
-			}
-		}
-	}
-	return f.Of == OfMetric
-}
-
-func (g grammar) list(f Field) bool {
-	if f.Of == OfAttribute {
-		for _, a := range g.attribute {
-			if a.name == f.Key {
-				return a.list
-			}
-		}
-	}
-	return f.Of == OfDataset
-}
-
-func (p *parser) condition() (Condition, error) {
-	f, err := p.field()
-	if err != nil {
-		return Condition{}, err
-	}
-	op, err := p.operator()
-	if err != nil {
-		return Condition{}, err
-	}
-	c := Condition{Field: f, Op: op}
-	number := p.g.number(f)
-	switch op {
-	case "IS NULL", "IS NOT NULL":
-		if f.Of != OfParam && f.Of != OfTag {
-			return c, p.fail("%s is for params and tags only", op)
-		}
-		return c, nil
-	case "IN", "NOT IN":
-		if !p.g.list(f) {
-			return c, p.fail("%s is not supported for %s", op, f.Key)
-		}
-		c.Text, err = p.texts()
-		return c, err
-	case "LIKE", "ILIKE":
-		if number {
-			return c, p.fail("%s compares text, and '%s' is a number", op, f.Key)
-		}
-	case "<", "<=", ">", ">=":
-		if !number {
-			return c, p.fail("'%s' compares numbers, and '%s' is text", op, f.Key)
-		}
-	}
-	return c, p.value(&c, number)
-}
-
-// value reads what a field is compared with.
-func (p *parser) value(c *Condition, number bool) error {
-	t := p.next()
-	if number {
-		if t.kind != numberToken {
-			return p.fail("Expected a numeric value for '%s' instead of %s", c.Key, t)
-		}
-		v, err := strconv.ParseFloat(t.text, 64)
-		if err != nil {
-			return p.fail("%s is out of range", t)
-		}
-		c.Number = v
-		return nil
-	}
-	if t.kind != textToken {
-		return p.fail("Expected a quoted string value for '%s' (e.g. 'my-value') instead of %s", c.Key, t)
-	}
-	c.Text = []string{t.text}
-	return nil
-}
-
-// operator reads a comparison, in its canonical spelling.
-func (p *parser) operator() (string, error) {
-	t := p.next()
-	if t.kind == signToken {
-		switch t.text {
-		case "=", "!=", "<", "<=", ">", ">=":
-			return t.text, nil
-		case "==":
-			return "=", nil
-		case "<>":
-			return "!=", nil
-		}
-	}
-	word := strings.ToUpper(t.text)
-	switch {
-	case t.is("like"), t.is("ilike"), t.is("in"):
-		return word, nil
-	case t.is("not") && p.next().is("in"):
-		return "NOT IN", nil
-	case t.is("is"):
-		if p.peek().is("not") {
-			p.next()
-			word = "IS NOT"
-		}
-		if p.next().is("null") {
-			return word + " NULL", nil
-		}
-	}
-	return "", p.fail("a comparison was expected instead of %s", t)
-}
-
-// texts reads ('a', 'b').
-func (p *parser) texts() ([]string, error) {
-	if t := p.next(); t.text != "(" || t.kind != signToken {
-		return nil, p.fail("a list such as ('a', 'b') was expected instead of %s", t)
-	}
-	var out []string
-	for {
-		t := p.next()
-		if t.kind != textToken {
-			return nil, p.fail("a list holds quoted strings, not %s", t)
-		}
-		out = append(out, t.text)
-		switch t := p.next(); {
-		case t.kind == signToken && t.text == ")":
-			return out, nil
-		case t.kind != signToken || t.text != ",":
-			return nil, p.fail("a comma or ) was expected instead of %s", t)
-		}
-	}
-}
-
-// Order is one key of an ordering.
-type Order struct {
-	Field
-	Descending bool
-}
-
-// order reads keys such as "metrics.loss DESC". It fails with Invalid, also
-// when a key comes twice.
-func (g grammar) order(keys []string) ([]Order, error) {
-	var out []Order
-	seen := map[Field]bool{}
-	for _, key := range keys {
-		tokens, err := split(key)
-		if err != nil {
-			return nil, err
-		}
-		p := &parser{g: g, source: key, tokens: tokens}
-		f, err := p.field()
-		if err != nil {
-			return nil, err
-		}
-		o := Order{Field: f}
-		t := p.next()
-		if t.is("desc") || t.is("asc") {
-			o.Descending = t.is("desc")
-			t = p.next()
-		}
-		if t.kind != endToken {
-			return nil, slipway.Errorf(slipway.Invalid, "Invalid order_by clause '%s': %s was not expected", key, t)
-		}
-		if f.Of == OfDataset {
-			return nil, slipway.Errorf(slipway.Invalid, "Invalid order_by clause '%s': datasets have no order", key)
-		}
-		if seen[f] {
-			return nil, slipway.Errorf(slipway.Invalid, "`order_by` contains duplicate fields: ['%s']", key)
-		}
-		seen[f] = true
-		out = append(out, o)
-	}
-	return out, nil
+	Entities: []filter.Entity{OfMetric, OfParam, OfTag, OfAttribute},
+	Prefer:   OfAttribute,
 }

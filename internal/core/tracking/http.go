@@ -129,7 +129,7 @@ func (s *Service) findRuns(ctx context.Context, in FindRuns) (out RunPage, err e
 		}
 		q.Experiments = []int64{e.ID}
 	}
-	columns, err := runGrammar.order(in.Column)
+	columns, err := runGrammar.Order(in.Column)
 	if err != nil {
 		return out, err
 	}

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/slipway-ml/slipway"
+	"github.com/slipway-ml/slipway/internal/kit/filter"
 )
 
 // FuzzFilter: any text is read or refused, never a panic, and what is refused
@@ -19,11 +20,11 @@ func FuzzFilter(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		for _, g := range []grammar{runGrammar, experimentGrammar, modelGrammar} {
-			if _, err := g.parse(s); err != nil && !slipway.IsCode(err, slipway.Invalid) {
+		for _, g := range []filter.Grammar{runGrammar, experimentGrammar, modelGrammar} {
+			if _, err := g.Parse(s); err != nil && !slipway.IsCode(err, slipway.Invalid) {
 				t.Fatalf("%q: %v", s, err)
 			}
-			if _, err := g.order([]string{s}); err != nil && !slipway.IsCode(err, slipway.Invalid) {
+			if _, err := g.Order([]string{s}); err != nil && !slipway.IsCode(err, slipway.Invalid) {
 				t.Fatalf("%q: %v", s, err)
 			}
 		}
@@ -31,16 +32,16 @@ func FuzzFilter(f *testing.F) {
 }
 
 func TestFilterIsRead(t *testing.T) {
-	got, err := runGrammar.parse("metrics.a-b/c.d >= -1.5e2 aNd `params`.1 = \"it's\" and tag.'x y' not in ('q')")
+	got, err := runGrammar.Parse("metrics.a-b/c.d >= -1.5e2 aNd `params`.1 = \"it's\" and tag.'x y' not in ('q')")
 	if err == nil {
 		t.Errorf("NOT IN on a tag was accepted: %v", got)
 	}
-	got, err = runGrammar.parse("metrics.a-b/c.d >= -1.5e2 aNd `params`.1 = \"it's\" and tag.\"x y\" LIKE '100%' and Created < 5")
+	got, err = runGrammar.Parse("metrics.a-b/c.d >= -1.5e2 aNd `params`.1 = \"it's\" and tag.\"x y\" LIKE '100%' and Created < 5")
 	want := []Condition{
-		{Field: Field{OfMetric, "a-b/c.d"}, Op: ">=", Number: -150},
-		{Field: Field{OfParam, "1"}, Op: "=", Text: []string{"it's"}},
-		{Field: Field{OfTag, "x y"}, Op: "LIKE", Text: []string{"100%"}},
-		{Field: Field{OfAttribute, "start_time"}, Op: "<", Number: 5},
+		{Field: Field{Of: OfMetric, Key: "a-b/c.d"}, Op: ">=", Number: -150},
+		{Field: Field{Of: OfParam, Key: "1"}, Op: "=", Text: []string{"it's"}},
+		{Field: Field{Of: OfTag, Key: "x y"}, Op: "LIKE", Text: []string{"100%"}},
+		{Field: Field{Of: OfAttribute, Key: "start_time"}, Op: "<", Number: 5},
 	}
 	if d := cmp.Diff(want, got); err != nil || d != "" {
 		t.Error(err, d)

@@ -251,7 +251,7 @@ const maxExperimentsPage = 50000
 var experimentColumn = map[string]string{"name": "e.name", "experiment_id": "e.id", "creation_time": "e.created", "last_update_time": "e.updated"}
 
 func experimentOrder(keys []string) (string, error) {
-	order, err := experimentGrammar.order(keys)
+	order, err := experimentGrammar.Order(keys)
 	if err != nil {
 		return "", err
 	}
@@ -270,7 +270,7 @@ func experimentOrder(keys []string) (string, error) {
 
 // experiments adds the conditions of a filter.
 func (w *where) experiments(filter string) error {
-	conditions, err := experimentGrammar.parse(filter)
+	conditions, err := experimentGrammar.Parse(filter)
 	if err != nil {
 		return err
 	}

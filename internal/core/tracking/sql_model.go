@@ -226,7 +226,7 @@ func (s *Service) SearchModels(ctx context.Context, q Search, on MetricScope) (o
 
 // models adds the conditions of a filter on logged models.
 func (w *where) models(filter string, on MetricScope) error {
-	conditions, err := modelGrammar.parse(filter)
+	conditions, err := modelGrammar.Parse(filter)
 	if err != nil {
 		return err
 	}
@@ -283,7 +283,7 @@ func (on MetricScope) sql() (string, []any) {
 }
 
 func modelOrder(keys []string, on MetricScope) (sql string, args []any, err error) {
-	order, err := modelGrammar.order(keys)
+	order, err := modelGrammar.Order(keys)
 	if err != nil {
 		return "", nil, err
 	}

@@ -17,7 +17,7 @@ func (s *Service) SearchRuns(ctx context.Context, q Search) (out []*Run, next st
 	if f.limit, err = q.limit(maxRunsPage); err != nil {
 		return nil, "", err
 	}
-	if f.order, err = runGrammar.order(q.Order); err != nil {
+	if f.order, err = runGrammar.Order(q.Order); err != nil {
 		return nil, "", err
 	}
 	if f.page, err = q.page(); err != nil {

@@ -35,22 +35,14 @@ func (w *where) stage(table string, v View) {
 	}
 }
 
-// text is the comparison of a column with what a condition says.
-func (c Condition) text(column string) (string, []any) {
-	switch c.Op {
-	case "LIKE":
-		return column + ` LIKE ? ESCAPE '\'`, []any{likePattern(c.Text[0])}
-	case "ILIKE":
-		return `LOWER(` + column + `) LIKE LOWER(?) ESCAPE '\'`, []any{likePattern(c.Text[0])}
-	case "IN", "NOT IN":
+// compare is the comparison of a column with what a condition says.
+func compare(c Condition, column string) (string, []any) {
+	if c.Op == "IN" || c.Op == "NOT IN" {
 		in, n := list(len(c.Text))
 		return column + ` ` + c.Op + ` ` + in, pad(c.Text, n)
 	}
-	return column + ` ` + c.Op + ` ?`, []any{c.Text[0]}
+	return c.SQL(column)
 }
-
-// likePattern keeps a backslash from escaping: the grammar has no escape.
-func likePattern(s string) string { return strings.ReplaceAll(s, `\`, `\\`) }
 
 // pair adds a condition on the params or tags in a table of owner, key, value.
 func (w *where) pair(table, owner, id string, c Condition) {
@@ -61,7 +53,7 @@ func (w *where) pair(table, owner, id string, c Condition) {
 	case "IS NOT NULL":
 		w.add(exists+`)`, c.Key)
 	default:
-		sql, args := c.text("x.value")
+		sql, args := compare(c, "x.value")
 		w.add(exists+` AND `+sql+`)`, append([]any{c.Key}, args...)...)
 	}
 }
@@ -70,7 +62,7 @@ func (w *where) pair(table, owner, id string, c Condition) {
 // and kept in microseconds; 0 is no time, which nothing compares with.
 func (w *where) attribute(column string, c Condition, isTime bool) {
 	if len(c.Text) > 0 {
-		sql, args := c.text(column)
+		sql, args := compare(c, column)
 		w.add(sql, args...)
 		return
 	}
@@ -96,7 +88,7 @@ func (w *where) metric(c Condition) {
 }
 
 // cost is small for a condition that is cheap to try and likely to fail.
-func (c Condition) cost() int {
+func cost(c Condition) int {
 	switch {
 	case c.Of == OfAttribute && c.Key != "artifact_uri":
 		return 0
@@ -114,13 +106,13 @@ var runColumn = map[string]string{"run_id": "r.uuid", "run_name": "r.name", "use
 
 // runs adds the conditions of a filter on runs.
 func (w *where) runs(filter string) error {
-	conditions, err := runGrammar.parse(filter)
+	conditions, err := runGrammar.Parse(filter)
 	if err != nil {
 		return err
 	}
 	// The databases try conditions in this order, so what rules out most runs
 	// for least comes first.
-	slices.SortStableFunc(conditions, func(a, b Condition) int { return cmp.Compare(a.cost(), b.cost()) })
+	slices.SortStableFunc(conditions, func(a, b Condition) int { return cmp.Compare(cost(a), cost(b)) })
 	for _, c := range conditions {
 		switch c.Of {
 		case OfMetric:
@@ -131,7 +123,7 @@ func (w *where) runs(filter string) error {
 			w.pair("run_tag", "run", "r.id", c)
 		case OfDataset:
 			column := map[string]string{"name": "d.name", "digest": "d.digest", "context": "i.context"}[c.Key]
-			sql, args := c.text(column)
+			sql, args := compare(c, column)
 			w.add(`EXISTS (SELECT 1 FROM run_input i JOIN run_dataset d ON d.id = i.dataset WHERE i.run = r.id AND `+sql+`)`, args...)
 		default:
 			w.attribute(runColumn[c.Key], c, true)
