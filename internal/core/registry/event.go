@@ -11,10 +11,10 @@ import (
 )
 
 // Verbs are the events that Handle wants.
-var Verbs = []string{"run.finished", "gate.decided"}
+var Verbs = []string{"run.finished", "gate.decided", "release.activated", "release.retired", "release.rolled_back"}
 
 // Handle registers the model that a run of the pipeline made, and writes down
-// what a gate said of a version.
+// what a gate said of a version and the stage that a release brought it to.
 func (s *Service) Handle(ctx context.Context, e slipway.Event) error {
 	switch e.Verb {
 	case "run.finished":
@@ -22,7 +22,7 @@ func (s *Service) Handle(ctx context.Context, e slipway.Event) error {
 	case "gate.decided":
 		return s.decided(ctx, e)
 	}
-	return nil
+	return s.released(ctx, e)
 }
 
 // finishedRun is what run.finished says.
@@ -71,7 +71,7 @@ func (s *Service) finished(ctx context.Context, e slipway.Event) error {
 	if err := s.describe(ctx, p, &v); err != nil {
 		return fmt.Errorf("the model of run %s: %w", v.Run, err)
 	}
-	_, err = s.insert(ctx, v, e.ID)
+	_, err = s.insert(ctx, arrival{ModelVersion: v, cause: e.ID})
 	return err
 }
 

@@ -68,19 +68,29 @@ type Options struct {
 	Data      Data
 	Artifacts Artifacts
 	InUse     InUse
+	Webhook   WebhookOptions
 }
 
 // Service keeps model versions.
-type Service struct{ o Options }
+type Service struct {
+	o    Options
+	wake chan struct{} // there may be a message to send
+}
 
 // New makes a Service.
-func New(o Options) *Service { return &Service{o} }
+func New(o Options) *Service {
+	o.Webhook.fill()
+	return &Service{o, make(chan struct{}, 1)}
+}
 
 // Model is a name and its versions, newest first.
 type Model struct {
-	Name    string                 `json:"name"`
-	Created time.Time              `json:"created"`
-	Actor   string                 `json:"actor"`
+	Name    string    `json:"name"`
+	Created time.Time `json:"created"`
+	Actor   string    `json:"actor"`
+
+	Description string `json:"description,omitempty"`
+
 	Version []slipway.ModelVersion `json:"version"`
 	Alias   []Alias                `json:"alias"`
 	History []AliasChange          `json:"history"` // newest first
@@ -145,14 +155,14 @@ func (s *Service) Register(ctx context.Context, v slipway.ModelVersion, signatur
 			return v, err
 		}
 	}
-	return s.insert(ctx, v, "")
+	return s.insert(ctx, arrival{ModelVersion: v})
 }
 
 // Find finds a version by NAME@vN, NAME@ALIAS, or NAME for the newest. It fails
 // with NotFound, and Invalid for a text that is none of these.
 func (s *Service) Find(ctx context.Context, project, text string) (slipway.ModelVersion, error) {
 	name, which, versioned := strings.Cut(strings.TrimPrefix(text, "model:"), "@")
-	if err := checkName(name); err != nil {
+	if err := CheckClientName(name); err != nil {
 		return slipway.ModelVersion{}, err
 	}
 	switch {
@@ -184,14 +194,21 @@ func (s *Service) Delete(ctx context.Context, project, name string, n int) (slip
 	if err != nil {
 		return v, err
 	}
-	if s.o.InUse != nil {
-		why, err := s.o.InUse.InUse(ctx, project, v.Ref())
-		if err != nil {
-			return v, err
-		}
-		if why != "" {
-			return v, slipway.Errorf(slipway.Conflict, "%s is needed: %s", v.ID(), why)
-		}
+	if err := s.unneeded(ctx, v.Project, v.Name, n); err != nil {
+		return v, err
 	}
-	return s.remove(ctx, v)
+	return s.remove(ctx, v, false)
+}
+
+// unneeded fails with Conflict when a release needs a version.
+func (s *Service) unneeded(ctx context.Context, project, name string, n int) error {
+	if s.o.InUse == nil {
+		return nil
+	}
+	ref := slipway.VersionRef(slipway.KindModel, name, n)
+	why, err := s.o.InUse.InUse(ctx, project, ref)
+	if err == nil && why != "" {
+		err = slipway.Errorf(slipway.Conflict, "%s is needed: %s", ref.ID, why)
+	}
+	return err
 }

@@ -62,14 +62,75 @@ var Migration = db.Migration{Name: "registry", Statements: []string{
 		at BIGINT NOT NULL,
 		actor TEXT NOT NULL)`,
 	`CREATE INDEX model_alias_change_of ON model_alias_change (project, name, number)`,
+	`ALTER TABLE model ADD COLUMN description TEXT NOT NULL DEFAULT ''`,
+	`ALTER TABLE model ADD COLUMN updated BIGINT NOT NULL DEFAULT 0`,
+	// gone is when the name was deleted. Its row stays, so that a name that is
+	// used again goes on counting.
+	`ALTER TABLE model ADD COLUMN gone BIGINT NOT NULL DEFAULT 0`,
+	`UPDATE model SET updated = created`,
+	`ALTER TABLE model_version ADD COLUMN description TEXT NOT NULL DEFAULT ''`,
+	`ALTER TABLE model_version ADD COLUMN stage TEXT NOT NULL DEFAULT 'None'`,
+	`ALTER TABLE model_version ADD COLUMN origin TEXT NOT NULL DEFAULT ''`,
+	`ALTER TABLE model_version ADD COLUMN run_link TEXT NOT NULL DEFAULT ''`,
+	`ALTER TABLE model_version ADD COLUMN logged_model TEXT NOT NULL DEFAULT ''`,
+	`ALTER TABLE model_version ADD COLUMN updated BIGINT NOT NULL DEFAULT 0`,
+	`UPDATE model_version SET updated = created`,
+	`CREATE INDEX model_version_updated ON model_version (updated, name, version)`,
+	`CREATE TABLE model_tag (
+		project TEXT NOT NULL,
+		name TEXT NOT NULL,
+		key TEXT NOT NULL,
+		value TEXT NOT NULL,
+		PRIMARY KEY (project, name, key))`,
+	`CREATE TABLE model_version_tag (
+		project TEXT NOT NULL,
+		name TEXT NOT NULL,
+		version BIGINT NOT NULL,
+		key TEXT NOT NULL,
+		value TEXT NOT NULL,
+		PRIMARY KEY (project, name, version, key))`,
+	`CREATE TABLE model_stage_change (
+		number SERIAL KEY,
+		project TEXT NOT NULL,
+		name TEXT NOT NULL,
+		version BIGINT NOT NULL,
+		stage TEXT NOT NULL,
+		before TEXT NOT NULL,
+		at BIGINT NOT NULL,
+		actor TEXT NOT NULL)`,
+	`CREATE INDEX model_stage_change_of ON model_stage_change (project, name, number)`,
+	`CREATE TABLE model_webhook (
+		id TEXT NOT NULL PRIMARY KEY,
+		project TEXT NOT NULL,
+		name TEXT NOT NULL,
+		description TEXT NOT NULL,
+		url TEXT NOT NULL,
+		topic TEXT NOT NULL,
+		secret BLOB,
+		active BIGINT NOT NULL,
+		created BIGINT NOT NULL,
+		updated BIGINT NOT NULL)`,
+	`CREATE TABLE model_webhook_message (
+		number SERIAL KEY,
+		id TEXT NOT NULL,
+		webhook TEXT NOT NULL,
+		body TEXT NOT NULL,
+		state TEXT NOT NULL,
+		attempts BIGINT NOT NULL,
+		next BIGINT NOT NULL,
+		error TEXT NOT NULL,
+		created BIGINT NOT NULL,
+		sent BIGINT NOT NULL)`,
+	`CREATE INDEX model_webhook_message_due ON model_webhook_message (state, next)`,
 }}
 
 const versionColumns = `project, name, version, content, size, source, run, dataset, code, environment, output, training,
-	window_from, window_to, row_count, signature, feature_range, state, created, actor`
+	window_from, window_to, row_count, signature, feature_range, state, created, actor, stage, origin, description`
 
 func scanVersion(r db.Scanner) (v slipway.ModelVersion, err error) {
 	err = r.Scan(&v.Project, &v.Name, &v.Version, &v.Content, &v.Size, &v.Source, &v.Run, db.JSON(&v.Dataset), &v.Commit, &v.Environment,
-		db.JSON(&v.Output), &v.Training, &v.Window.From, &v.Window.To, &v.Rows, db.JSON(&v.Signature), db.JSON(&v.Range), &v.State, &v.Created, &v.Actor)
+		db.JSON(&v.Output), &v.Training, &v.Window.From, &v.Window.To, &v.Rows, db.JSON(&v.Signature), db.JSON(&v.Range), &v.State, &v.Created, &v.Actor,
+		&v.Stage, &v.Origin, &v.Description)
 	return v, err
 }
 
@@ -92,19 +153,30 @@ func (s *Service) known(ctx context.Context, v slipway.ModelVersion, made bool) 
 	return n > 0, err
 }
 
-// insert gives v the next number and records it. A version whose files are the
-// newest one's, or that was registered for the same cause, is not made again:
-// insert returns the one that is there.
-func (s *Service) insert(ctx context.Context, v slipway.ModelVersion, cause string) (slipway.ModelVersion, error) {
-	if v.Actor == "" {
-		v.Actor = slipway.PrincipalOf(ctx).Name
+// arrival is a version that is to be registered.
+type arrival struct {
+	slipway.ModelVersion
+	cause       string // the event that it is registered for; handling it again makes no second version
+	always      bool   // even when its files are the newest version's; the model must exist
+	runLink     string
+	loggedModel string
+	tag         []Tag
+}
+
+// insert gives a version the next number and records it. A version whose files
+// are the newest one's, or that was registered for the same cause, is not made
+// again: insert returns the one that is there.
+func (s *Service) insert(ctx context.Context, a arrival) (slipway.ModelVersion, error) {
+	if a.Actor == "" {
+		a.Actor = slipway.PrincipalOf(ctx).Name
 	}
-	out := v
+	if a.Stage == "" {
+		a.Stage = StageNone
+	}
+	out := a.ModelVersion
 	err := s.o.DB.Write(ctx, func(tx *db.Tx) error {
-		out = v
-		found, err := db.All(tx, scanVersion, `SELECT `+versionColumns+` FROM model_version WHERE project = ? AND name = ? AND (cause = ?
-			OR content = ? AND version = (SELECT MAX(version) FROM model_version WHERE project = ? AND name = ? AND state <> ?))`,
-			v.Project, v.Name, cause, v.Content, v.Project, v.Name, slipway.ModelDeleted)
+		out = a.ModelVersion
+		found, err := present(tx, a)
 		if err != nil {
 			return err
 		}
@@ -113,30 +185,58 @@ func (s *Service) insert(ctx context.Context, v slipway.ModelVersion, cause stri
 			return nil
 		}
 		out.Created = tx.Now()
-		if out.Version, err = next(tx, out); err != nil {
+		if out.Version, err = s.next(tx, out); err != nil {
 			return err
 		}
-		var key any
-		if cause != "" {
-			key = cause
+		if err := write(tx, a, out); err != nil {
+			return err
 		}
-		_, err = tx.Exec(`INSERT INTO model_version (cause, `+versionColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			key, out.Project, out.Name, out.Version, out.Content, out.Size, out.Source, out.Run, db.JSON(out.Dataset), out.Commit, out.Environment,
-			db.JSON(out.Output), out.Training, out.Window.From, out.Window.To, out.Rows, db.JSON(out.Signature), db.JSON(out.Range), out.State,
-			out.Created, out.Actor)
-		if err != nil {
+		if err := announce(tx, out.Project, VersionCreated, arrived(a, out)); err != nil {
 			return err
 		}
 		return tx.Record(registered(out))
 	})
+	s.ring()
 	return out, err
+}
+
+// present finds the version that makes an arrival needless.
+func present(tx *db.Tx, a arrival) ([]slipway.ModelVersion, error) {
+	if a.always {
+		_, err := living(tx, a.Project, a.Name)
+		return nil, err
+	}
+	return db.All(tx, scanVersion, `SELECT `+versionColumns+` FROM model_version WHERE project = ? AND name = ? AND (cause = ?
+		OR content = ? AND version = (SELECT MAX(version) FROM model_version WHERE project = ? AND name = ? AND state <> ?))`,
+		a.Project, a.Name, a.cause, a.Content, a.Project, a.Name, slipway.ModelDeleted)
+}
+
+func write(tx *db.Tx, a arrival, v slipway.ModelVersion) error {
+	var cause any
+	if a.cause != "" {
+		cause = a.cause
+	}
+	_, err := tx.Exec(`INSERT INTO model_version (cause, run_link, logged_model, updated, `+versionColumns+`)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		cause, a.runLink, a.loggedModel, v.Created, v.Project, v.Name, v.Version, v.Content, v.Size, v.Source, v.Run, db.JSON(v.Dataset), v.Commit,
+		v.Environment, db.JSON(v.Output), v.Training, v.Window.From, v.Window.To, v.Rows, db.JSON(v.Signature), db.JSON(v.Range), v.State,
+		v.Created, v.Actor, v.Stage, v.Origin, v.Description)
+	for i := 0; err == nil && i < len(a.tag); i++ {
+		err = putVersionTag(tx, v.Project, v.Name, v.Version, a.tag[i])
+	}
+	return err
 }
 
 // next takes the next number of a model, which it makes when it is new. A
 // number is never given twice, even when its version was deleted.
-func next(tx *db.Tx, v slipway.ModelVersion) (n int, err error) {
-	_, err = tx.Exec(`INSERT INTO model (project, name, newest, created, actor) VALUES (?, ?, 1, ?, ?)
-		ON CONFLICT (project, name) DO UPDATE SET newest = model.newest + 1`, v.Project, v.Name, v.Created, v.Actor)
+func (s *Service) next(tx *db.Tx, v slipway.ModelVersion) (n int, err error) {
+	_, err = living(tx, v.Project, v.Name)
+	if slipway.IsCode(err, slipway.NotFound) {
+		err = revive(tx, Card{Project: v.Project, Name: v.Name, Actor: v.Actor, Created: v.Created})
+	}
+	if err == nil {
+		_, err = tx.Exec(`UPDATE model SET newest = newest + 1, updated = ? WHERE project = ? AND name = ?`, v.Created, v.Project, v.Name)
+	}
 	if err == nil {
 		err = tx.QueryRow(`SELECT newest FROM model WHERE project = ? AND name = ?`, v.Project, v.Name).Scan(&n)
 	}
@@ -146,15 +246,21 @@ func next(tx *db.Tx, v slipway.ModelVersion) (n int, err error) {
 // registered is the event that tells of a version, with the lineage of its
 // files.
 func registered(v slipway.ModelVersion) slipway.Event {
-	links := []slipway.Link{{Relation: slipway.From, Ref: slipway.NewRef(slipway.KindArtifact, string(v.Content))}}
+	verb := "model.registered"
+	var links []slipway.Link
+	if v.Content == "" {
+		verb = "model.referred" // there is nothing that a gate could judge
+	} else {
+		links = append(links, slipway.Link{Relation: slipway.From, Ref: slipway.NewRef(slipway.KindArtifact, string(v.Content))})
+	}
 	if v.Run != "" {
 		links = append(links, slipway.Link{Relation: slipway.From, Ref: slipway.NewRef(slipway.KindRun, v.Run)})
 	}
 	for _, d := range v.Dataset {
 		links = append(links, slipway.Link{Relation: slipway.From, Ref: d})
 	}
-	data, _ := json.Marshal(map[string]any{"source": v.Source, "content": v.Content, "task": v.Signature.Task, "inputs": len(v.Signature.Input), "rows": v.Rows})
-	return slipway.Event{Project: v.Project, Actor: v.Actor, Verb: "model.registered", Subject: v.Ref(), Link: links, Data: data}
+	data, _ := json.Marshal(map[string]any{"source": v.Source, "content": v.Content, "task": v.Signature.Task, "inputs": len(v.Signature.Input), "rows": v.Rows, "origin": v.Origin})
+	return slipway.Event{Project: v.Project, Actor: v.Actor, Verb: verb, Subject: v.Ref(), Link: links, Data: data}
 }
 
 // Version reads version n of a model, 0 for the newest. It fails with NotFound,
@@ -223,9 +329,9 @@ func (s *Service) Model(ctx context.Context, project, name string) (m Model, err
 
 func models(tx *db.Tx, project, name string) ([]Model, error) {
 	return db.All(tx, func(r db.Scanner) (m Model, err error) {
-		err = r.Scan(&m.Name, &m.Created, &m.Actor)
+		err = r.Scan(&m.Name, &m.Created, &m.Actor, &m.Description)
 		return m, err
-	}, `SELECT name, created, actor FROM model WHERE project = ? AND (name = ? OR ? = '') ORDER BY name`, project, name, name)
+	}, `SELECT name, created, actor, description FROM model WHERE project = ? AND (name = ? OR ? = '') AND gone = 0 ORDER BY name`, project, name, name)
 }
 
 func fill(tx *db.Tx, project string, m *Model) (err error) {
@@ -264,7 +370,7 @@ func (s *Service) Roots(ctx context.Context) iter.Seq2[slipway.Digest, error] {
 			return
 		}
 		for _, v := range all {
-			if !yield(v.Content, nil) {
+			if v.Content != "" && !yield(v.Content, nil) {
 				return
 			}
 			for _, out := range v.Output {
