@@ -97,6 +97,10 @@ type models struct{ *registry.Service }
 
 func (m models) Model(ctx context.Context, project, name string, n int) (delivery.Model, error) {
 	v, err := m.Service.Version(ctx, project, name, n)
+	if err == nil && v.Content == "" {
+		err = slipway.Errorf(slipway.Refused, "the files of %s are not kept here but at %s", v.ID(), v.Origin).
+			WithHint("fetch them, and register them with `slipway model register PATH %s`", name)
+	}
 	return delivery.Model{Content: v.Content, Signature: v.Signature, Range: v.Range}, err
 }
 

@@ -86,9 +86,10 @@ func (s *server) list(p *parts) {
 		{name: "content", routes: s.content.Routes},
 		{name: "dataset", routes: p.data.Routes},
 		{name: "tracking", routes: p.runs.Routes, tick: p.runs.Tick},
-		{name: "mlflow", routes: mlflow.New(mlflow.Options{Tracking: p.runs}).Routes},
+		{name: "mlflow", routes: mlflow.New(mlflow.Options{Tracking: p.runs, Registry: &mlflow.Registry{Models: p.models, Tracking: p.runs,
+			Content: s.content, Deploy: declared{p.pipeline, p.delivery}}}).Routes},
 		{name: "pipeline", routes: p.pipeline.Routes, tick: p.pipeline.Tick, loop: p.pipeline.Loop},
-		{name: "registry", routes: p.models.Routes, verbs: registry.Verbs, handle: p.models.Handle},
+		{name: "registry", routes: p.models.Routes, verbs: registry.Verbs, handle: p.models.Handle, loop: p.models.Loop},
 		{name: "gate", routes: p.gate.Routes, verbs: gate.Verbs, handle: p.gate.Handle},
 		{name: "serving", routes: p.serving.Routes, tick: p.serving.Tick},
 		{name: "monitor", routes: p.monitor.Routes, verbs: monitor.Verbs, handle: p.monitor.Handle, tick: p.monitor.Tick, loop: p.monitor.Loop},
@@ -119,7 +120,8 @@ func (s *server) wireModels(p *parts) {
 	p.loader = &registry.Files{Content: s.content, Dir: s.workspace.path("model"),
 		Safe: []predictor.Loader{trees.Loader{}}, Execute: []predictor.Loader{python.Loader{}}, Python: p.python}
 	p.models = registry.New(registry.Options{DB: s.db, Content: s.content, Loader: p.loader, Rows: p.query, Applied: p.pipeline,
-		Data: p.data, Artifacts: p.runs, InUse: champions{&p.delivery}})
+		Data: p.data, Artifacts: p.runs, InUse: champions{&p.delivery},
+		Webhook: registry.WebhookOptions{Key: p.key.Seed(), Private: s.config.Get(config.Webhooks) == "any"}})
 	p.gate = gate.New(gate.Options{DB: s.db, Content: s.content, Models: p.models, Champions: champions{&p.delivery}, Applied: p.pipeline,
 		Loader: p.loader, Server: inference.Trial{Loader: p.loader}, Parquet: p.query, Key: p.key, Jobs: s.jobs, Now: s.loop.clockNow})
 }

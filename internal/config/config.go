@@ -49,6 +49,7 @@ const (
 	Python    = "python"
 	Memory    = "query-memory"
 	Durable   = "durability"
+	Webhooks  = "webhooks"
 )
 
 // Load reads the environment. home is the user's home directory.
@@ -68,6 +69,7 @@ func Load(getenv func(string) string, home string) *Config {
 		{Name: Python, Value: "python3", Help: "interpreter for Python models and environments"},
 		{Name: Memory, Value: "2GB", Help: "memory limit of a query"},
 		{Name: Durable, Value: "process", Help: "when a prediction counts as logged: process (survives kill -9) or sync (survives power loss)"},
+		{Name: Webhooks, Value: "public", Help: "where webhooks may go: public (https to public addresses) or any (http and private networks too)"},
 	}}
 	for _, s := range c.settings {
 		s.Env, s.Origin = "SLIPWAY_"+strings.ToUpper(strings.ReplaceAll(s.Name, "-", "_")), Default

@@ -57,9 +57,16 @@ func (s *Server) artifactRoutes(a *web.API) {
 	handle("GET /ajax-api/2.0/mlflow/get-artifact", s.getArtifact)
 	handle("POST /ajax-api/2.0/mlflow/upload-artifact", s.uploadArtifact)
 	handle("GET /ajax-api/2.0/mlflow/logged-models/{id}/artifacts/files", s.modelFile)
+	if s.o.Registry != nil {
+		handle("GET /model-versions/get-artifact", s.registeredArtifact)
+		handle("GET /ajax-api/2.0/mlflow/model-versions/get-artifact", s.registeredArtifact)
+	}
 }
 
 func (s *Server) download(w http.ResponseWriter, r *http.Request) error {
+	if done, err := s.sendRegistered(w, r, r.PathValue("path")); done {
+		return err
+	}
 	at, err := place(r.PathValue("path"))
 	if err != nil {
 		return err
@@ -108,6 +115,9 @@ func files(found []tracking.Artifact, base bool) []fileInfo {
 }
 
 func (s *Server) listProxy(w http.ResponseWriter, r *http.Request) error {
+	if done, err := s.listRegistered(w, r, r.URL.Query().Get("path")); done {
+		return err
+	}
 	at, err := place(r.URL.Query().Get("path"))
 	if err != nil {
 		return err

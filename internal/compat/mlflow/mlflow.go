@@ -1,6 +1,6 @@
 // Package mlflow speaks the MLflow REST API, so that unmodified clients log to
 // Slipway. It holds the wire format only: the rules are in core/tracking, and
-// those of the model registry behind the interface Registry.
+// those of the model registry in core/registry.
 //
 // Paths are served under /api/2.0 and /ajax-api/2.0 (3.0 for what came with
 // MLflow 3). They name no project, so every handler leaves the check of the
@@ -22,7 +22,7 @@ const Version = "3.17.0"
 // Options is what a Server translates for.
 type Options struct {
 	Tracking *tracking.Service
-	Registry Registry // nil answers ENDPOINT_NOT_FOUND
+	Registry *Registry // nil answers ENDPOINT_NOT_FOUND
 }
 
 // Server is the MLflow API.
@@ -51,7 +51,7 @@ type route struct {
 func (s *Server) Routes(a *web.API) {
 	routes := append(s.trackingRoutes(), s.modelRoutes()...)
 	if s.o.Registry != nil {
-		routes = append(routes, s.registryRoutes()...)
+		routes = append(append(routes, s.registryRoutes()...), s.webhookRoutes()...)
 	}
 	for _, r := range routes {
 		for _, root := range []string{"/api/2.0/mlflow/", "/ajax-api/2.0/mlflow/"} {

@@ -24,7 +24,7 @@ import (
 )
 
 // server is an MLflow server for a test; anyone may write.
-func server(t testing.TB, dsn string, registry mlflow.Registry) *httptest.Server {
+func server(t testing.TB, dsn string, registry *mlflow.Registry) *httptest.Server {
 	t.Helper()
 	d := dbtest.Open(t, dsn, db.Options{Migrations: []db.Migration{tracking.Migration}})
 	store, err := content.Open(t.TempDir(), content.Options{})

@@ -6,70 +6,91 @@ import (
 	"strings"
 
 	"github.com/slipway-ml/slipway"
-	"github.com/slipway-ml/slipway/internal/core/tracking"
+	"github.com/slipway-ml/slipway/internal/core/registry"
 )
 
 // registryRoutes is the table of registered models and their versions.
 func (s *Server) registryRoutes() []route {
 	r := s.o.Registry
-	return []route{
+	return append([]route{
 		{"POST", "registered-models/create", s.createRegistered},
 		{"GET", "registered-models/get", withModel(func(ctx context.Context, in registryRequest) (any, error) {
-			return registeredReply(r.Model(ctx, in.Name))
+			return registeredReply(r.model(ctx, in.Name))
 		})},
 		{"GET", "registered-models/search", s.searchRegistered},
 		{"POST", "registered-models/rename", withModel(func(ctx context.Context, in registryRequest) (any, error) {
-			if err := checkModelName(in.NewName); err != nil {
-				return nil, err
+			if strings.TrimSpace(in.NewName) == "" {
+				return nil, required("new_name", "")
 			}
-			return registeredReply(r.RenameModel(ctx, in.Name, in.NewName))
+			return registeredReply(inModel(ctx, r, slipway.Writer, in.Name, func(project string) (registry.Card, error) {
+				return r.Models.Rename(ctx, project, in.Name, in.NewName)
+			}))
 		})},
 		{"PATCH", "registered-models/update", withModel(func(ctx context.Context, in registryRequest) (any, error) {
-			return registeredReply(r.DescribeModel(ctx, in.Name, in.Description))
+			return registeredReply(inModel(ctx, r, slipway.Writer, in.Name, func(project string) (registry.Card, error) {
+				return r.Models.Describe(ctx, project, in.Name, in.Description)
+			}))
 		})},
 		{"DELETE", "registered-models/delete", withModel(func(ctx context.Context, in registryRequest) (any, error) {
-			return empty{}, r.DeleteModel(ctx, in.Name)
+			return inModel(ctx, r, slipway.Writer, in.Name, func(project string) (empty, error) {
+				return empty{}, r.Models.DeleteModel(ctx, project, in.Name)
+			})
 		})},
 		{"POST", "registered-models/set-tag", withModel(func(ctx context.Context, in registryRequest) (any, error) {
-			return empty{}, r.SetModelTag(ctx, in.Name, in.tag())
+			return inModel(ctx, r, slipway.Writer, in.Name, func(project string) (empty, error) {
+				return empty{}, r.Models.SetTag(ctx, project, in.Name, 0, in.tag())
+			})
 		})},
 		{"DELETE", "registered-models/delete-tag", withModel(func(ctx context.Context, in registryRequest) (any, error) {
-			return empty{}, r.DeleteModelTag(ctx, in.Name, in.Key)
+			return inModel(ctx, r, slipway.Writer, in.Name, func(project string) (empty, error) {
+				return empty{}, r.Models.DropTag(ctx, project, in.Name, 0, in.Key)
+			})
 		})},
 		{"POST", "registered-models/get-latest-versions", withModel(s.latestVersions)},
 		{"GET", "registered-models/get-latest-versions", withModel(s.latestVersions)},
-		{"POST", "registered-models/alias", withVersion(func(ctx context.Context, in registryRequest, version int) (any, error) {
-			if err := checkAlias(in.Alias); err != nil {
-				return nil, err
-			}
-			return empty{}, r.SetAlias(ctx, in.Name, in.Alias, version)
-		})},
-		{"DELETE", "registered-models/alias", withModel(func(ctx context.Context, in registryRequest) (any, error) {
-			return empty{}, r.DeleteAlias(ctx, in.Name, in.Alias)
-		})},
+		{"POST", "registered-models/alias", withVersion(s.setAlias)},
+		{"DELETE", "registered-models/alias", withModel(s.dropAlias)},
 		{"GET", "registered-models/alias", withModel(func(ctx context.Context, in registryRequest) (any, error) {
-			return versionReply(r.ByAlias(ctx, in.Name, in.Alias))
+			return versionReply(r.byAlias(ctx, in.Name, in.Alias))
 		})},
+	}, s.versionRoutes()...)
+}
+
+func (s *Server) versionRoutes() []route {
+	r := s.o.Registry
+	return []route{
 		{"POST", "model-versions/create", s.createVersion},
-		{"GET", "model-versions/get", withVersion(func(ctx context.Context, in registryRequest, version int) (any, error) {
-			return versionReply(r.Version(ctx, in.Name, version))
+		{"GET", "model-versions/get", withVersion(func(ctx context.Context, in registryRequest, n int) (any, error) {
+			return versionReply(r.version(ctx, in.Name, n))
 		})},
 		{"GET", "model-versions/search", s.searchVersions},
-		{"PATCH", "model-versions/update", withVersion(func(ctx context.Context, in registryRequest, version int) (any, error) {
-			return versionReply(r.DescribeVersion(ctx, in.Name, version, in.Description))
+		{"PATCH", "model-versions/update", withVersion(func(ctx context.Context, in registryRequest, n int) (any, error) {
+			return versionReply(inVersion(ctx, r, slipway.Writer, in.Name, n, func(project string, _ registry.Entry) (registry.Entry, error) {
+				return r.Models.DescribeVersion(ctx, project, in.Name, n, in.Description)
+			}))
 		})},
 		{"POST", "model-versions/transition-stage", withVersion(s.transition)},
-		{"DELETE", "model-versions/delete", withVersion(func(ctx context.Context, in registryRequest, version int) (any, error) {
-			return empty{}, r.DeleteVersion(ctx, in.Name, version)
+		{"DELETE", "model-versions/delete", withVersion(func(ctx context.Context, in registryRequest, n int) (any, error) {
+			return inVersion(ctx, r, slipway.Writer, in.Name, n, func(project string, _ registry.Entry) (empty, error) {
+				return empty{}, r.Models.DeleteVersion(ctx, project, in.Name, n)
+			})
 		})},
-		{"POST", "model-versions/set-tag", withVersion(func(ctx context.Context, in registryRequest, version int) (any, error) {
-			return empty{}, r.SetVersionTag(ctx, in.Name, version, in.tag())
+		{"POST", "model-versions/set-tag", withVersion(func(ctx context.Context, in registryRequest, n int) (any, error) {
+			return inVersion(ctx, r, slipway.Writer, in.Name, n, func(project string, _ registry.Entry) (empty, error) {
+				return empty{}, r.Models.SetTag(ctx, project, in.Name, n, in.tag())
+			})
 		})},
-		{"DELETE", "model-versions/delete-tag", withVersion(func(ctx context.Context, in registryRequest, version int) (any, error) {
-			return empty{}, r.DeleteVersionTag(ctx, in.Name, version, in.Key)
+		{"DELETE", "model-versions/delete-tag", withVersion(func(ctx context.Context, in registryRequest, n int) (any, error) {
+			return inVersion(ctx, r, slipway.Writer, in.Name, n, func(project string, _ registry.Entry) (empty, error) {
+				return empty{}, r.Models.DropTag(ctx, project, in.Name, n, in.Key)
+			})
 		})},
-		{"GET", "model-versions/get-download-uri", withVersion(func(ctx context.Context, in registryRequest, version int) (any, error) {
-			uri, err := r.DownloadURI(ctx, in.Name, version)
+		{"GET", "model-versions/get-download-uri", withVersion(func(ctx context.Context, in registryRequest, n int) (any, error) {
+			e, err := r.version(ctx, in.Name, n)
+			if err != nil {
+				return nil, err
+			}
+			uri, err := r.downloadURI(ctx, e)
 			return map[string]string{"artifact_uri": uri}, err
 		})},
 	}
@@ -89,8 +110,17 @@ type registryRequest struct {
 	Archive     bool     `json:"archive_existing_versions"`
 }
 
-func (in registryRequest) tag() tracking.Pair {
-	return tracking.Pair{Key: in.Key, Value: string(in.Value)}
+func (in registryRequest) tag() registry.Tag {
+	return registry.Tag{Key: in.Key, Value: string(in.Value)}
+}
+
+// tagsOf turns the wire's pairs into tags.
+func tagsOf(pairs []pair) []registry.Tag {
+	out := make([]registry.Tag, len(pairs))
+	for i, p := range fromPairs(pairs) {
+		out[i] = registry.Tag{Key: p.Key, Value: p.Value}
+	}
+	return out
 }
 
 // withModel is an endpoint that names a registered model.
@@ -115,40 +145,36 @@ func withVersion(fn func(ctx context.Context, in registryRequest, version int) (
 		}
 		n, err := strconv.Atoi(string(in.Version))
 		if err != nil {
-			return nil, slipway.Errorf(slipway.Invalid, "Invalid value '%s' for parameter 'version' supplied: it must be an integer", in.Version)
+			return nil, notInteger("version", string(in.Version))
 		}
 		return fn(ctx, in, n)
 	})
 }
 
-// checkModelName refuses names that a URI such as models:/name/1 could not hold.
-func checkModelName(name string) error {
-	if strings.TrimSpace(name) == "" {
-		return required("name", "")
-	}
-	if strings.ContainsAny(name, "/:") || name == "." || strings.HasPrefix(name, "..") {
-		return slipway.Errorf(slipway.Invalid, "Invalid model name '%s'. Names cannot contain '/' or ':'.", name)
-	}
-	return nil
+func notInteger(name, value string) error {
+	return slipway.Errorf(slipway.Invalid, "Parameter '%s' must be an integer, got '%s'.", name, value)
 }
 
-// checkAlias refuses "latest" and v1, which mean something else in a URI.
-func checkAlias(alias string) error {
-	if err := required("alias", alias); err != nil {
-		return err
+func (s *Server) setAlias(ctx context.Context, in registryRequest, n int) (any, error) {
+	if err := registry.CheckClientAlias(in.Alias); err != nil {
+		return nil, err
 	}
-	rest, isV := strings.CutPrefix(strings.ToLower(alias), "v")
-	_, err := strconv.Atoi(rest)
-	if strings.EqualFold(alias, "latest") || isV && err == nil {
-		return slipway.Errorf(slipway.Invalid, "'%s' alias name is reserved.", alias)
-	}
-	if len(alias) > maxAlias {
-		return slipway.Errorf(slipway.Invalid, "Registered model alias name exceeds the maximum length of %d characters", maxAlias)
-	}
-	return nil
+	r := s.o.Registry
+	return inVersion(ctx, r, slipway.Writer, in.Name, n, func(project string, _ registry.Entry) (empty, error) {
+		return empty{}, r.Models.PointAlias(ctx, project, in.Name, in.Alias, n)
+	})
 }
 
-const maxAlias = 255
+func (s *Server) dropAlias(ctx context.Context, in registryRequest) (any, error) {
+	r := s.o.Registry
+	return inModel(ctx, r, slipway.Writer, in.Name, func(project string) (empty, error) {
+		_, err := r.Models.Card(ctx, project, in.Name)
+		if err != nil {
+			return empty{}, err
+		}
+		return empty{}, ignoreMissing(r.Models.PointAlias(ctx, project, in.Name, in.Alias, 0))
+	})
+}
 
 func (s *Server) createRegistered(ctx context.Context, c *call) (any, error) {
 	in, err := decode[struct {
@@ -157,12 +183,12 @@ func (s *Server) createRegistered(ctx context.Context, c *call) (any, error) {
 		Tags        []pair `json:"tags"`
 	}](c)
 	if err == nil {
-		err = checkModelName(in.Name)
+		err = required("name", in.Name)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return registeredReply(s.o.Registry.CreateModel(ctx, in.Name, in.Description, fromPairs(in.Tags)))
+	return registeredReply(s.o.Registry.createModel(ctx, in.Name, in.Description, tagsOf(in.Tags)))
 }
 
 type searchRequest struct {
@@ -172,8 +198,12 @@ type searchRequest struct {
 	Page   string   `json:"page_token"`
 }
 
-func (in searchRequest) query() RegistrySearch {
-	return RegistrySearch{in.Filter, in.Order, int(in.Limit), in.Page}
+// query is the search within what the caller may read.
+func (in searchRequest) query(ctx context.Context) (registry.Search, error) {
+	if in.Limit < 0 {
+		return registry.Search{}, slipway.Errorf(slipway.Invalid, "Invalid value %d for parameter 'max_results' supplied: It must be a positive integer", in.Limit)
+	}
+	return scoped(ctx, registry.Search{Filter: in.Filter, Order: in.Order, Limit: int(in.Limit), Page: in.Page})
 }
 
 func (s *Server) searchRegistered(ctx context.Context, c *call) (any, error) {
@@ -181,7 +211,11 @@ func (s *Server) searchRegistered(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, next, err := s.o.Registry.SearchModels(ctx, in.query())
+	q, err := in.query(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found, next, err := s.o.Registry.Models.SearchModels(ctx, q)
 	out := struct {
 		Models []registeredWire `json:"registered_models"`
 		Next   string           `json:"next_page_token,omitempty"`
@@ -193,7 +227,7 @@ func (s *Server) searchRegistered(ctx context.Context, c *call) (any, error) {
 }
 
 func (s *Server) latestVersions(ctx context.Context, in registryRequest) (any, error) {
-	found, err := s.o.Registry.Latest(ctx, in.Name, in.Stages)
+	found, err := s.o.Registry.latest(ctx, in.Name, in.Stages)
 	return map[string]any{"model_versions": versionsOut(found)}, err
 }
 
@@ -216,8 +250,8 @@ func (s *Server) createVersion(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return versionReply(s.o.Registry.CreateVersion(ctx, NewVersion{Name: in.Name, Description: in.Description, Source: in.Source,
-		Run: in.Run, RunLink: in.RunLink, LoggedModel: in.Model, Tags: fromPairs(in.Tags)}))
+	return versionReply(s.o.Registry.create(ctx, registry.Arrival{Name: in.Name, Description: in.Description, Origin: in.Source,
+		Run: in.Run, RunLink: in.RunLink, LoggedModel: in.Model, Tag: tagsOf(in.Tags)}))
 }
 
 func (s *Server) searchVersions(ctx context.Context, c *call) (any, error) {
@@ -225,7 +259,11 @@ func (s *Server) searchVersions(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, next, err := s.o.Registry.SearchVersions(ctx, in.query())
+	q, err := in.query(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found, next, err := s.o.Registry.Models.SearchVersions(ctx, q)
 	out := struct {
 		Versions []versionWire `json:"model_versions"`
 		Next     string        `json:"next_page_token,omitempty"`
@@ -233,14 +271,10 @@ func (s *Server) searchVersions(ctx context.Context, c *call) (any, error) {
 	return out, err
 }
 
-// stages are the only ones there are.
-var stages = []string{"None", "Staging", "Production", "Archived"}
-
-func (s *Server) transition(ctx context.Context, in registryRequest, version int) (any, error) {
-	for _, stage := range stages {
-		if strings.EqualFold(stage, in.Stage) {
-			return versionReply(s.o.Registry.Transition(ctx, in.Name, version, stage, in.Archive))
-		}
+func (s *Server) transition(ctx context.Context, in registryRequest, n int) (any, error) {
+	stage, err := canonicalStage(in.Stage)
+	if err != nil {
+		return nil, err
 	}
-	return nil, slipway.Errorf(slipway.Invalid, "Invalid Model Version stage: %s. Value must be one of None, Staging, Production, Archived.", in.Stage)
+	return versionReply(s.o.Registry.transition(ctx, in.Name, n, stage, in.Archive))
 }

@@ -3,6 +3,8 @@ package mlflow
 import (
 	"strconv"
 
+	"github.com/slipway-ml/slipway"
+	"github.com/slipway-ml/slipway/internal/core/registry"
 	"github.com/slipway-ml/slipway/internal/core/tracking"
 )
 
@@ -40,37 +42,51 @@ type versionWire struct {
 	LoggedModel string          `json:"model_id,omitempty"`
 }
 
-func registeredOut(m RegisteredModel) registeredWire {
-	w := registeredWire{Name: m.Name, Created: millis(m.Created), Updated: millis(m.Updated), User: m.User, Description: m.Description,
-		Latest: versionsOut(m.Latest), Tags: toPairs(m.Tags), Aliases: []aliasWire{}}
-	for _, a := range m.Aliases {
-		w.Aliases = append(w.Aliases, aliasWire{a.Name, strconv.Itoa(a.Version)})
+func registeredOut(c registry.Card) registeredWire {
+	w := registeredWire{Name: c.Name, Created: millis(c.Created), Updated: millis(c.Updated), User: c.Actor, Description: c.Description,
+		Latest: versionsOut(c.Latest), Tags: pairsOut(c.Tag), Aliases: []aliasWire{}}
+	for _, a := range c.Alias {
+		w.Aliases = append(w.Aliases, aliasWire{a.Alias, strconv.Itoa(a.Version)})
 	}
 	return w
 }
 
-func versionOut(v ModelVersion) versionWire {
-	w := versionWire{Name: v.Name, Version: strconv.Itoa(v.Version), Created: millis(v.Created), Updated: millis(v.Updated), User: v.User,
-		Stage: v.Stage, Description: v.Description, Source: v.Source, Run: v.Run, Status: v.Status, Message: v.Message,
-		Tags: toPairs(v.Tags), RunLink: v.RunLink, Aliases: v.Aliases, LoggedModel: v.LoggedModel}
+func pairsOut(tags []registry.Tag) []tracking.Pair {
+	out := make([]tracking.Pair, len(tags))
+	for i, t := range tags {
+		out[i] = tracking.Pair{Key: t.Key, Value: t.Value}
+	}
+	return out
+}
+
+func versionOut(e registry.Entry) versionWire {
+	w := versionWire{Name: e.Name, Version: strconv.Itoa(e.Version), Created: millis(e.Created), Updated: millis(e.Updated), User: e.Actor,
+		Stage: e.Stage, Description: e.Description, Source: e.Origin, Run: e.Run, Status: "READY", Tags: pairsOut(e.Tag), RunLink: e.RunLink,
+		Aliases: e.Alias, LoggedModel: e.LoggedModel}
+	if w.Source == "" {
+		w.Source = registeredURI(e)
+	}
+	if e.State != slipway.ModelRegistered && e.Content != "" {
+		w.Message = "the gates say: " + string(e.State)
+	}
 	if w.Aliases == nil {
 		w.Aliases = []string{}
 	}
 	return w
 }
 
-func versionsOut(all []ModelVersion) []versionWire {
+func versionsOut(all []registry.Entry) []versionWire {
 	out := make([]versionWire, len(all))
-	for i, v := range all {
-		out[i] = versionOut(v)
+	for i, e := range all {
+		out[i] = versionOut(e)
 	}
 	return out
 }
 
-func registeredReply(m RegisteredModel, err error) (any, error) {
-	return map[string]any{"registered_model": registeredOut(m)}, err
+func registeredReply(c registry.Card, err error) (any, error) {
+	return map[string]any{"registered_model": registeredOut(c)}, err
 }
 
-func versionReply(v ModelVersion, err error) (any, error) {
-	return map[string]any{"model_version": versionOut(v)}, err
+func versionReply(e registry.Entry, err error) (any, error) {
+	return map[string]any{"model_version": versionOut(e)}, err
 }

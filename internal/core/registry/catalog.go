@@ -201,12 +201,24 @@ func (s *Service) DeleteModel(ctx context.Context, project, name string) error {
 func (s *Service) DeleteVersion(ctx context.Context, project, name string, n int) error {
 	v, err := s.Version(ctx, project, name, n)
 	if err == nil {
-		err = s.unneeded(ctx, project, name, n)
+		err = s.Unneeded(ctx, project, name, n)
 	}
 	if err != nil {
 		return err
 	}
 	_, err = s.remove(ctx, v, true)
+	return err
+}
+
+// PointAlias is SetAlias for the aliases of MLflow's clients; version 0 takes
+// the alias away.
+func (s *Service) PointAlias(ctx context.Context, project, name, alias string, n int) error {
+	if n > 0 {
+		if err := CheckClientAlias(alias); err != nil {
+			return err
+		}
+	}
+	_, err := s.moveAlias(ctx, project, name, alias, n)
 	return err
 }
 
@@ -216,7 +228,7 @@ func (s *Service) allUnneeded(ctx context.Context, project, name string) error {
 		return err
 	}
 	for _, v := range m.Version {
-		if err := s.unneeded(ctx, project, name, v.Version); err != nil {
+		if err := s.Unneeded(ctx, project, name, v.Version); err != nil {
 			return err
 		}
 	}

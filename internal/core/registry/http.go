@@ -117,13 +117,18 @@ func (s *Service) registerRun(ctx context.Context, in RegisterRun) (slipway.Mode
 	if out.Path == "" {
 		out.Path = in.Body.Path
 	}
-	v.Content = out.Digest
-	if !out.Tree {
-		if v.Content, err = s.single(ctx, out); err != nil {
-			return v, err
-		}
+	if v.Content, err = s.Tree(ctx, out); err != nil {
+		return v, err
 	}
 	return s.Register(ctx, v, nil)
+}
+
+// Tree is the content.Tree of an artifact, which may be a single file.
+func (s *Service) Tree(ctx context.Context, a slipway.Artifact) (slipway.Digest, error) {
+	if a.Tree {
+		return a.Digest, nil
+	}
+	return s.single(ctx, a)
 }
 
 // deleteNamed deletes a version that must be named with its number: the newest

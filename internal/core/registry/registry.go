@@ -194,14 +194,14 @@ func (s *Service) Delete(ctx context.Context, project, name string, n int) (slip
 	if err != nil {
 		return v, err
 	}
-	if err := s.unneeded(ctx, v.Project, v.Name, n); err != nil {
+	if err := s.Unneeded(ctx, v.Project, v.Name, n); err != nil {
 		return v, err
 	}
 	return s.remove(ctx, v, false)
 }
 
-// unneeded fails with Conflict when a release needs a version.
-func (s *Service) unneeded(ctx context.Context, project, name string, n int) error {
+// Unneeded fails with Conflict when a release needs a version.
+func (s *Service) Unneeded(ctx context.Context, project, name string, n int) error {
 	if s.o.InUse == nil {
 		return nil
 	}
