@@ -2,9 +2,7 @@ package mlflow
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/slipway-ml/slipway"
@@ -189,43 +187,6 @@ func (r *Registry) create(ctx context.Context, in registry.Arrival) (registry.En
 		if err := r.resolve(ctx, &in); err != nil {
 			return registry.Entry{}, err
 		}
-		e, err := r.Models.Arrive(ctx, in)
-		if err == nil && in.LoggedModel != "" {
-			err = r.tagLogged(ctx, in.LoggedModel, e)
-		}
-		return e, err
+		return r.Models.Arrive(ctx, in)
 	})
-}
-
-// versionsTag is the tag of a logged model that lists the versions that it
-// became.
-const versionsTag = "mlflow.modelVersions"
-
-func (r *Registry) tagLogged(ctx context.Context, id string, e registry.Entry) error {
-	m, err := r.Tracking.Model(ctx, id, false)
-	if slipway.IsCode(err, slipway.NotFound) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	type became struct {
-		Name    string `json:"name"`
-		Version string `json:"version"`
-	}
-	var all []became
-	for _, t := range m.Tags {
-		if t.Key == versionsTag && json.Unmarshal([]byte(t.Value), &all) != nil {
-			all = nil // somebody else wrote it
-		}
-	}
-	if one := (became{e.Name, strconv.Itoa(e.Version)}); !slices.Contains(all, one) {
-		all = append(all, one)
-	}
-	text, err := json.Marshal(all)
-	if err != nil {
-		return err
-	}
-	_, err = r.Tracking.SetModelFields(ctx, id, nil, []tracking.Pair{{Key: versionsTag, Value: string(text)}})
-	return err
 }

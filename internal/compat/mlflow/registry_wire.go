@@ -18,7 +18,7 @@ type registeredWire struct {
 	Created     int64           `json:"creation_timestamp"`
 	Updated     int64           `json:"last_updated_timestamp"`
 	User        string          `json:"user_id,omitempty"`
-	Description string          `json:"description,omitempty"`
+	Description string          `json:"description"`
 	Latest      []versionWire   `json:"latest_versions"`
 	Tags        []tracking.Pair `json:"tags"`
 	Aliases     []aliasWire     `json:"aliases"`
@@ -31,7 +31,7 @@ type versionWire struct {
 	Updated     int64           `json:"last_updated_timestamp"`
 	User        string          `json:"user_id,omitempty"`
 	Stage       string          `json:"current_stage"`
-	Description string          `json:"description,omitempty"`
+	Description string          `json:"description"`
 	Source      string          `json:"source"`
 	Run         string          `json:"run_id,omitempty"`
 	Status      string          `json:"status"`
