@@ -15,7 +15,7 @@ import (
 // Commands is `slipway model`.
 func Commands(e *cli.Env) []*cobra.Command {
 	cmd := &cobra.Command{Use: "model", Short: "Versions of models: what they take, and what made them"}
-	cmd.AddCommand(listCommand(e), showCommand(e), registerCommand(e), aliasCommand(e), diffCommand(e), deleteCommand(e))
+	cmd.AddCommand(listCommand(e), showCommand(e), registerCommand(e), aliasCommand(e), diffCommand(e), historyCommand(e), deleteCommand(e))
 	return []*cobra.Command{cmd}
 }
 
@@ -38,7 +38,7 @@ func listCommand(e *cli.Env) *cobra.Command {
 				table(w, func(t io.Writer) {
 					for _, m := range models {
 						for _, v := range m.Version {
-							fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", v.ID(), v.State, v.Created.Local().Format("2006-01-02 15:04"), origin(v), size(v.Size), aliases(m, v.Version))
+							fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", v.ID(), v.State, v.Created.Local().Format("2006-01-02 15:04"), origin(v), size(v.Size), labels(m, v))
 						}
 					}
 				})
@@ -84,8 +84,15 @@ func printVersion(w io.Writer, m Model, v slipway.ModelVersion) {
 		}
 		line("code", v.Commit)
 		line("environment", v.Environment)
-		line("content", fmt.Sprintf("%s (%s)", v.Content.Short(), size(v.Size)))
+		if v.Content != "" {
+			line("content", fmt.Sprintf("%s (%s)", v.Content.Short(), size(v.Size)))
+		}
 		line("aliases", aliases(m, v.Version))
+		if v.Stage != StageNone {
+			line("stage", v.Stage)
+		}
+		line("description", v.Description)
+		line("registered as", v.Origin)
 		line("task", string(v.Signature.Task))
 		line("classes", strings.Join(v.Signature.Classes, ", "))
 		if v.Rows > 0 {
@@ -231,6 +238,18 @@ func aliases(m Model, version int) string {
 		}
 	}
 	return strings.Join(out, ", ")
+}
+
+// labels are the stage and the aliases of a version.
+func labels(m Model, v slipway.ModelVersion) string {
+	out := aliases(m, v.Version)
+	switch {
+	case v.Stage == StageNone || v.Stage == "":
+		return out
+	case out == "":
+		return v.Stage
+	}
+	return v.Stage + ", " + out
 }
 
 func dash(s string) string {

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"time"
 
 	"github.com/slipway-ml/slipway"
 	"github.com/slipway-ml/slipway/internal/backend/predictor"
@@ -43,6 +44,12 @@ type (
 		Model   string `path:"model" doc:"name"`
 		Alias   string `path:"alias"`
 	}
+	// ModelsAt asks what stages and aliases meant at a time.
+	ModelsAt struct {
+		Project string    `path:"project"`
+		Model   string    `query:"model" doc:"name; every model when left out"`
+		At      time.Time `query:"at" doc:"RFC 3339; now when left out"`
+	}
 	// CompareVersions names two versions.
 	CompareVersions struct {
 		Project string `path:"project"`
@@ -63,6 +70,7 @@ var (
 	OpDropAlias   = web.Op[NamedAlias, Alias]{Method: "DELETE", Path: modelsPath + "/{model}/aliases/{alias}", Needs: slipway.Writer, Tag: "registry", Summary: "Take an alias away"}
 	OpDelete      = web.Op[NamedModel, slipway.ModelVersion]{Method: "DELETE", Path: "/api/v1/projects/{project}/model-versions/{model}", Needs: slipway.Operator, Tag: "registry", Summary: "Delete a version"}
 	OpImportance  = web.Op[NamedModel, []predictor.Importance]{Method: "GET", Path: "/api/v1/projects/{project}/model-versions/{model}/importance", Needs: slipway.Reader, Tag: "registry", Summary: "How much each feature of a version mattered in training"}
+	OpHistory     = web.Op[ModelsAt, []Held]{Method: "GET", Path: "/api/v1/projects/{project}/model-history", Needs: slipway.Reader, Tag: "registry", Summary: "Which versions stood in which stage, and what each alias meant, at a time"}
 	OpDiff        = web.Op[CompareVersions, Diff]{Method: "GET", Path: "/api/v1/projects/{project}/model-diff", Needs: slipway.Reader, Tag: "registry", Summary: "What differs between two versions"}
 )
 
@@ -87,6 +95,12 @@ func (s *Service) Routes(a *web.API) {
 			return nil, err
 		}
 		return s.Importance(ctx, v)
+	})
+	OpHistory.Serve(a, func(ctx context.Context, in ModelsAt) ([]Held, error) {
+		if in.At.IsZero() {
+			in.At = s.o.Webhook.Clock.Now()
+		}
+		return s.History(ctx, in.Project, in.Model, in.At)
 	})
 	OpDiff.Serve(a, func(ctx context.Context, in CompareVersions) (Diff, error) {
 		from, err := s.Find(ctx, in.Project, in.From)
