@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -116,4 +117,106 @@ func (h *house) python(script string, args ...string) {
 // TestUnmodifiedRegistryClient runs testdata/registry.py.
 func TestUnmodifiedRegistryClient(t *testing.T) {
 	dbtest.EachDSN(t, func(t *testing.T, dsn string) { newHouse(t, dsn).python("registry.py") })
+}
+
+// say sends a request and returns status, error code and decoded body.
+func (h *house) say(method, path, body string) (int, string, map[string]any) {
+	h.t.Helper()
+	status, out := say(h.t, h.Server, method, path, body)
+	code, _ := out["error_code"].(string)
+	return status, code, out
+}
+
+// TestAStageOfADeployedModelIsARelease moves a version of a model that a
+// project deploys, and one of a model that none does.
+func TestAStageOfADeployedModelIsARelease(t *testing.T) {
+	dbtest.EachDSN(t, func(t *testing.T, dsn string) {
+		h := newHouse(t, dsn)
+		for _, name := range []string{"deployed", "free"} {
+			h.say("POST", api+"registered-models/create", `{"name":"`+name+`"}`)
+			if status, code, out := h.say("POST", api+"model-versions/create", `{"name":"`+name+`","source":"s3://bucket/m"}`); status != 200 {
+				t.Fatal(status, code, out)
+			}
+		}
+		if homes, err := h.models.Homes(t.Context(), "deployed"); err != nil || len(homes) != 1 || homes[0] != "flights" {
+			t.Errorf("a model that slipway.yaml names is in %v, %v", homes, err)
+		}
+		move := func(name, stage string) (string, string) {
+			_, code, out := h.say("POST", api+"model-versions/transition-stage", `{"name":"`+name+`","version":"1","stage":"`+stage+`"}`)
+			if code != "" {
+				return code, out["message"].(string)
+			}
+			return "", out["model_version"].(map[string]any)["current_stage"].(string)
+		}
+		h.refused = "no gate has judged deployed@v1"
+		if code, message := move("deployed", "production"); code != "INVALID_PARAMETER_VALUE" || !strings.Contains(message, h.refused) {
+			t.Errorf("without a certificate: %s %s", code, message)
+		}
+		if code, stage := move("free", "production"); code != "" || stage != "Production" {
+			t.Errorf("a label: %s %s", code, stage)
+		}
+		h.refused = ""
+		if code, stage := move("deployed", "Production"); code != "" || stage != "Production" {
+			t.Errorf("with one: %s %s", code, stage)
+		}
+	})
+}
+
+// TestWhatThePipelineRegistersLoads registers bare files, as a pipeline does,
+// and has the unmodified client load them.
+func TestWhatThePipelineRegistersLoads(t *testing.T) {
+	h := newHouse(t, filepath.Join(t.TempDir(), "test.db"))
+	dir := t.TempDir()
+	h.python("native.py", "make", dir)
+	for _, file := range []string{"model.txt", "model.json", "model.ubj", "model.pkl"} {
+		f, err := os.Open(filepath.Join(dir, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, n, err := h.content.Put(t.Context(), f)
+		f.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		tree, err := h.models.Tree(t.Context(), slipway.Artifact{Path: file, Digest: d, Size: n})
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := strings.ReplaceAll(file, ".", "-")
+		if _, err := h.models.Register(t.Context(), slipway.ModelVersion{Project: "a project", Name: name, Content: tree}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.python("native.py", "load", dir)
+	if status, _, out := h.say("GET", "/api/2.0/mlflow-artifacts/artifacts?path=registry/other/none/1", ""); status != 404 {
+		t.Errorf("files of no version: %d %v", status, out)
+	}
+}
+
+// TestWhoMayReadARegistry asks with a token of another project.
+func TestWhoMayReadARegistry(t *testing.T) {
+	h := newHouse(t, filepath.Join(t.TempDir(), "test.db"))
+	h.say("POST", api+"registered-models/create", `{"name":"deployed"}`)
+	h.say("POST", api+"model-versions/create", `{"name":"deployed","source":"s3://bucket/m"}`)
+	r := &mlflow.Registry{Models: h.models, Tracking: h.runs, Content: h.content, Deploy: h}
+	mux := web.NewAPI("test")
+	mlflow.New(mlflow.Options{Tracking: h.runs, Registry: r}).Routes(mux)
+	for _, c := range []struct {
+		who          slipway.Principal
+		method, path string
+		status       int
+	}{
+		{slipway.Principal{Name: "a", Role: slipway.Reader, Project: "flights"}, "GET", "model-versions/get?name=deployed&version=1", 200},
+		{slipway.Principal{Name: "b", Role: slipway.Reader, Project: "other"}, "GET", "model-versions/get?name=deployed&version=1", 404},
+		{slipway.Principal{Name: "b", Role: slipway.Reader, Project: "flights"}, "DELETE", "registered-models/delete?name=deployed", 403},
+		{slipway.Principal{Name: "b", Role: slipway.Reader, Project: "flights"}, "GET", "webhooks", 403},
+		{slipway.Principal{}, "GET", "registered-models/search", 401},
+	} {
+		door := &web.Door{Anyone: c.who}
+		srv := httptest.NewServer(door.Wrap(mux.Mux, false))
+		if status, out := say(t, srv, c.method, api+c.path, ""); status != c.status {
+			t.Errorf("%+v %s: %d %v; want %d", c.who, c.path, status, out, c.status)
+		}
+		srv.Close()
+	}
 }
