@@ -2,6 +2,8 @@ package mlflow
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -187,6 +189,33 @@ func (r *Registry) create(ctx context.Context, in registry.Arrival) (registry.En
 		if err := r.resolve(ctx, &in); err != nil {
 			return registry.Entry{}, err
 		}
-		return r.Models.Arrive(ctx, in)
+		e, err := r.Models.Arrive(ctx, in)
+		if err == nil && in.LoggedModel != "" {
+			err = r.tagLogged(ctx, in.LoggedModel, e)
+		}
+		return e, err
 	})
+}
+
+// versionsTag is the tag of a logged model that lists the versions that it
+// became, written as MLflow writes it: clients add to it by themselves.
+const versionsTag = "mlflow.modelVersions"
+
+func (r *Registry) tagLogged(ctx context.Context, id string, e registry.Entry) error {
+	m, err := r.Tracking.Model(ctx, id, false)
+	if err != nil {
+		return ignoreMissing(err)
+	}
+	name, err := json.Marshal(e.Name)
+	if err != nil {
+		return err
+	}
+	text := fmt.Sprintf(`{"name": %s, "version": %d}`, name, e.Version)
+	for _, t := range m.Tags {
+		if list, ok := strings.CutSuffix(t.Value, "]"); t.Key == versionsTag && ok && len(list) > 1 {
+			text = list[1:] + ", " + text
+		}
+	}
+	_, err = r.Tracking.SetModelFields(ctx, id, nil, []tracking.Pair{{Key: versionsTag, Value: "[" + text + "]"}})
+	return err
 }

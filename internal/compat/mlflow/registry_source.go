@@ -28,8 +28,7 @@ func checkSource(source string) error {
 		}
 		plain = next
 	}
-	path, _, _ := strings.Cut(plain, "?")
-	if strings.ContainsRune(plain, 0) || slices.Contains(strings.FieldsFunc(path, func(c rune) bool { return c == '/' || c == '\\' }), "..") {
+	if strings.ContainsRune(plain, 0) || slices.Contains(strings.FieldsFunc(plain, func(c rune) bool { return strings.ContainsRune(`/\?#`, c) }), "..") {
 		return slipway.Errorf(slipway.Invalid, "Invalid model version source: '%s'. If supplying a source as an http, https, local file path, ftp, objectstore, or mlflow-artifacts uri, "+
 			"an absolute path must be provided without relative path references present. Please provide an absolute path.", source)
 	}

@@ -220,3 +220,20 @@ func TestWhoMayReadARegistry(t *testing.T) {
 		srv.Close()
 	}
 }
+
+// TestSourcesThatAreRefused gives addresses that mean the server's own disk, or
+// climb out of what they name.
+func TestSourcesThatAreRefused(t *testing.T) {
+	h := newHouse(t, filepath.Join(t.TempDir(), "test.db"))
+	h.say("POST", api+"registered-models/create", `{"name":"m"}`)
+	for source, status := range map[string]int{
+		"/etc": 400, "file:///etc": 400, "etc/passwd": 400, "": 400, "mlflow-artifacts:/a/../../etc": 400, "http://h/a/..%252f..%252fb": 400,
+		"s3://b/a%00": 400, "dbfs:/a/b%3f/../..": 400, "models:/none/1": 400, "models:/m-none": 400, "models:/m@none": 400, "models:/": 400, "runs:/none/model": 200,
+		"s3://bucket/a..b": 200, "mlflow-artifacts:/registry/x/y/1": 200, "mlflow-artifacts:/models///": 200, "mlflow-artifacts://host:1/..../a": 200, "gs://a/b?c=d": 200,
+	} {
+		got, code, out := h.say("POST", api+"model-versions/create", `{"name":"m","source":"`+source+`"}`)
+		if got != status || got == 400 && code != "INVALID_PARAMETER_VALUE" {
+			t.Errorf("%q: %d %v; want %d", source, got, out, status)
+		}
+	}
+}
