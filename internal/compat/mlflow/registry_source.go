@@ -44,6 +44,9 @@ func checkSource(source string) error {
 // what else is known by them. Files that are elsewhere, such as in s3://, or not
 // yet there leave in.Content empty.
 func (r *Registry) resolve(ctx context.Context, in *registry.Arrival) error {
+	if slices.Contains(in.Tag, registry.Tag{Key: "mlflow.prompt.is_prompt", Value: "true"}) {
+		return nil // a prompt is in its tags, and its source means nothing
+	}
 	if err := checkSource(in.Origin); err != nil {
 		return err
 	}

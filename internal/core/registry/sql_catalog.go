@@ -201,7 +201,10 @@ func (s *Service) SetTag(ctx context.Context, project, name string, n int, t Tag
 	}
 	return s.changeTag(ctx, project, name, n, t, "model.tagged", func(tx *db.Tx) error {
 		if n == 0 {
-			return putModelTag(tx, project, name, t)
+			if err := putModelTag(tx, project, name, t); err != nil {
+				return err
+			}
+			return announce(tx, project, PromptTagSet, map[string]any{"name": name, "key": t.Key, "value": t.Value})
 		}
 		if err := putVersionTag(tx, project, name, n, t); err != nil {
 			return err
@@ -215,8 +218,11 @@ func (s *Service) SetTag(ctx context.Context, project, name string, n int, t Tag
 func (s *Service) DropTag(ctx context.Context, project, name string, n int, key string) error {
 	return s.changeTag(ctx, project, name, n, Tag{Key: key}, "model.untagged", func(tx *db.Tx) error {
 		if n == 0 {
-			_, err := tx.Exec(`DELETE FROM model_tag WHERE project = ? AND name = ? AND key = ?`, project, name, key)
-			return err
+			gone, err := tx.Exec(`DELETE FROM model_tag WHERE project = ? AND name = ? AND key = ?`, project, name, key)
+			if err != nil || gone == 0 {
+				return err
+			}
+			return announce(tx, project, PromptTagDeleted, map[string]any{"name": name, "key": key})
 		}
 		gone, err := tx.Exec(`DELETE FROM model_version_tag WHERE project = ? AND name = ? AND version = ? AND key = ?`, project, name, n, key)
 		if err != nil || gone == 0 {

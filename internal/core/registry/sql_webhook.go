@@ -102,6 +102,17 @@ func announce(tx *db.Tx, project string, t Topic, data map[string]any) error {
 	if err != nil {
 		return err
 	}
+	if len(hooks) == 0 {
+		return nil
+	}
+	switch prompt, err := isPrompt(tx, project, data["name"]); {
+	case err != nil:
+		return err
+	case prompt:
+		t, data = asPrompt(t, data)
+	case t == PromptTagSet || t == PromptTagDeleted:
+		return nil // nobody is told of the tags of a model as a whole
+	}
 	for _, w := range hooks {
 		if !slices.Contains(w.Topic, t) {
 			continue

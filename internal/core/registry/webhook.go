@@ -71,6 +71,16 @@ var examples = map[Topic]map[string]any{
 	TagDeleted:   {"name": "example_model", "version": "1", "key": "example_key"},
 	AliasCreated: {"name": "example_model", "alias": "example_alias", "version": "1"},
 	AliasDeleted: {"name": "example_model", "alias": "example_alias"},
+
+	PromptCreated: {"name": "example_prompt", "tags": map[string]string{"example_key": "example_value"}, "description": "An example prompt"},
+	PromptVersionCreated: {"name": "example_prompt", "version": "1", "template": "Hello {{name}}!",
+		"tags": map[string]string{"example_key": "example_value"}, "description": "An example prompt version"},
+	PromptTagSet:            {"name": "example_prompt", "key": "example_key", "value": "example_value"},
+	PromptTagDeleted:        {"name": "example_prompt", "key": "example_key"},
+	PromptVersionTagSet:     {"name": "example_prompt", "version": "1", "key": "example_key", "value": "example_value"},
+	PromptVersionTagDeleted: {"name": "example_prompt", "version": "1", "key": "example_key"},
+	PromptAliasCreated:      {"name": "example_prompt", "alias": "example_alias", "version": "1"},
+	PromptAliasDeleted:      {"name": "example_prompt", "alias": "example_alias"},
 }
 
 // arrived is what a webhook is told of a new version.
@@ -110,7 +120,7 @@ func (s *Service) apply(ctx context.Context, w *Webhook, c WebhookChange) (err e
 		w.Topic = slices.Compact(slices.Clone(c.Topic))
 		for _, t := range w.Topic {
 			if examples[t] == nil {
-				return slipway.Errorf(slipway.Invalid, "Invalid webhook event '%s': this server tells of registered models and their versions, tags and aliases", t)
+				return slipway.Errorf(slipway.Invalid, "Invalid webhook event '%s': this server tells of registered models, prompts, their versions, tags and aliases", t)
 			}
 		}
 	}
