@@ -288,7 +288,8 @@ func version(tx *db.Tx, project, name string, n int) (slipway.ModelVersion, erro
 }
 
 // List reads every model of a project by name, with versions that are not
-// deleted and without the histories of aliases.
+// deleted and without the histories of aliases. The prompts of MLflow's clients
+// are left out.
 func (s *Service) List(ctx context.Context, project string) (out []Model, err error) {
 	err = s.o.DB.Read(ctx, func(tx *db.Tx) error {
 		if out, err = models(tx, project, ""); err != nil {
@@ -331,7 +332,8 @@ func models(tx *db.Tx, project, name string) ([]Model, error) {
 	return db.All(tx, func(r db.Scanner) (m Model, err error) {
 		err = r.Scan(&m.Name, &m.Created, &m.Actor, &m.Description)
 		return m, err
-	}, `SELECT name, created, actor, description FROM model WHERE project = ? AND (name = ? OR ? = '') AND gone = 0 ORDER BY name`, project, name, name)
+	}, `SELECT name, created, actor, description FROM model WHERE project = ? AND (name = ? OR ? = '' AND NOT EXISTS (SELECT 1 FROM model_tag t
+		WHERE t.project = model.project AND t.name = model.name AND t.key = ? AND t.value = 'true')) AND gone = 0 ORDER BY name`, project, name, name, promptTag)
 }
 
 func fill(tx *db.Tx, project string, m *Model) (err error) {

@@ -149,6 +149,42 @@ func TestWebhooksAreToldEverythingOnceInOrder(t *testing.T) {
 	})
 }
 
+// TestPromptsAreToldAsPrompts registers a prompt as MLflow's clients do.
+func TestPromptsAreToldAsPrompts(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		ctx, r := w.ctx(slipway.Writer), newReceiver(t, "")
+		s := w.server("k", clock.Wall{})
+		_, err := s.CreateWebhook(ctx, "", registry.WebhookChange{Name: text("p"), URL: &r.URL, Topic: []registry.Topic{registry.PromptCreated,
+			registry.PromptVersionCreated, registry.PromptTagSet, registry.ModelCreated}})
+		w.must(err)
+		mark := registry.Tag{Key: "mlflow.prompt.is_prompt", Value: "true"}
+		w.create("hello", mark, registry.Tag{Key: "a", Value: "b"})
+		w.arrive("hello", "", mark, registry.Tag{Key: "mlflow.prompt.text", Value: "Hello {{name}}"})
+		w.must(w.SetTag(ctx, "p", "hello", 0, registry.Tag{Key: "c", Value: "d"}))
+		w.create("model")
+		w.must(w.SetTag(ctx, "p", "model", 0, registry.Tag{Key: "c", Value: "d"})) // of which nobody is told
+		_, err = s.Deliver(t.Context())
+		w.must(err)
+		var got []map[string]any
+		for _, m := range r.take() {
+			m.data["what"] = m.what
+			got = append(got, m.data)
+		}
+		want := []map[string]any{
+			{"what": "prompt.created", "name": "hello", "description": "about hello", "tags": map[string]any{"a": "b"}},
+			{"what": "prompt_version.created", "name": "hello", "version": "1", "template": "Hello {{name}}", "tags": map[string]any{}, "description": nil},
+			{"what": "prompt_tag.set", "name": "hello", "key": "c", "value": "d"},
+			{"what": "registered_model.created", "name": "model", "description": "about model", "tags": map[string]any{}},
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+		if list, err := w.List(ctx, "p"); err != nil || len(list) != 1 || list[0].Name != "model" {
+			t.Errorf("models: %+v, %v", list, err)
+		}
+	})
+}
+
 // TestWebhooksStayOutside refuses addresses inside, when they are written down
 // and again when they are connected to.
 func TestWebhooksStayOutside(t *testing.T) {
