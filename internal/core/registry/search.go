@@ -148,8 +148,8 @@ func (kind searched) ordering(keys []string) (string, error) {
 }
 
 // where is the condition of a search and its arguments. tags is the table of
-// the tags, and of ties it to the searched row.
-func (kind searched) where(text, tags, of string) (sql string, args []any, err error) {
+// the tags, of ties it to the searched row, which is called row.
+func (kind searched) where(text, tags, of, row string) (sql string, args []any, err error) {
 	conditions, err := kind.grammar.Parse(text)
 	if err != nil {
 		return "", nil, err
@@ -172,7 +172,7 @@ func (kind searched) where(text, tags, of string) (sql string, args []any, err e
 		sql, args = sql+` AND `+part, append(args, more...)
 	}
 	if !prompts {
-		sql += ` AND NOT EXISTS (SELECT 1 FROM model_tag p WHERE p.project = m.project AND p.name = m.name AND p.key = '` + promptTag + `' AND p.value = 'true')`
+		sql += ` AND NOT EXISTS (SELECT 1 FROM model_tag p WHERE p.project = ` + row + `.project AND p.name = ` + row + `.name AND p.key = '` + promptTag + `' AND p.value = 'true')`
 	}
 	return sql, args, nil
 }

@@ -75,7 +75,8 @@ var Migration = db.Migration{Name: "registry", Statements: []string{
 	`ALTER TABLE model_version ADD COLUMN logged_model TEXT NOT NULL DEFAULT ''`,
 	`ALTER TABLE model_version ADD COLUMN updated BIGINT NOT NULL DEFAULT 0`,
 	`UPDATE model_version SET updated = created`,
-	`CREATE INDEX model_version_updated ON model_version (updated, name, version)`,
+	`CREATE INDEX model_version_updated ON model_version (updated DESC, name, version DESC, project)`,
+	`CREATE INDEX model_name ON model (name, project)`,
 	`CREATE TABLE model_tag (
 		project TEXT NOT NULL,
 		name TEXT NOT NULL,

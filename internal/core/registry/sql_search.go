@@ -18,7 +18,7 @@ func scanEntry(r db.Scanner) (e Entry, err error) {
 
 // SearchModels finds models. next is the token of the page after, or "".
 func (s *Service) SearchModels(ctx context.Context, q Search) (out []Card, next string, err error) {
-	find, err := q.statement(modelSearch, `SELECT `+cardColumns+` FROM model m WHERE m.gone = 0`, `m.project`,
+	find, err := q.statement(modelSearch, `SELECT `+cardColumns+` FROM model m WHERE m.gone = 0`, `m`,
 		`model_tag`, `t.project = m.project AND t.name = m.name`)
 	if err != nil {
 		return nil, "", err
@@ -35,8 +35,7 @@ func (s *Service) SearchModels(ctx context.Context, q Search) (out []Card, next 
 
 // SearchVersions finds versions. next is the token of the page after, or "".
 func (s *Service) SearchVersions(ctx context.Context, q Search) (out []Entry, next string, err error) {
-	find, err := q.statement(versionSearch, `SELECT `+entryColumns+` FROM model_version v JOIN model m ON m.project = v.project AND m.name = v.name
-		WHERE v.state <> 'deleted'`, `v.project`,
+	find, err := q.statement(versionSearch, `SELECT `+entryColumns+` FROM model_version v WHERE v.state <> 'deleted'`, `v`,
 		`model_version_tag`, `t.project = v.project AND t.name = v.name AND t.version = v.version`)
 	if err != nil {
 		return nil, "", err
@@ -58,11 +57,11 @@ type statement struct {
 	limit, offset int
 }
 
-func (q Search) statement(kind searched, from, project, tags, of string) (f statement, err error) {
+func (q Search) statement(kind searched, from, row, tags, of string) (f statement, err error) {
 	if f.limit, f.offset, err = q.window(kind); err != nil {
 		return f, err
 	}
-	where, args, err := kind.where(q.Filter, tags, of)
+	where, args, err := kind.where(q.Filter, tags, of, row)
 	if err != nil {
 		return f, err
 	}
@@ -70,6 +69,7 @@ func (q Search) statement(kind searched, from, project, tags, of string) (f stat
 	if err != nil {
 		return f, err
 	}
+	project := row + `.project`
 	if q.Project != "" {
 		where, args = where+` AND `+project+` = ?`, append(args, q.Project)
 	}
