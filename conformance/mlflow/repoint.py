@@ -141,6 +141,7 @@ def repoint_artifacts(module):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config):
+    config.addinivalue_line("markers", "asyncio: of pytest-asyncio, which only left out cases use")
     import mlflow.server.handlers as handlers
     from tests.tracking import integration_test_utils as utils
 
