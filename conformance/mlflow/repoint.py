@@ -52,7 +52,7 @@ def slipway(port=None):
     env |= {"HOME": folder, "SLIPWAY_WORKSPACE": folder + "/ws"}
     command = [os.environ["SLIPWAY_BIN"], "up", "--quiet", "--listen", f"127.0.0.1:{port}", "--inference", "127.0.0.1:0"]
     with open(folder + "/log", "w+") as log:
-        process = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT)
         try:
             for _ in range(600):
                 with contextlib.suppress(OSError):
@@ -82,7 +82,12 @@ class ServerThread:
         self.server = slipway(port)
 
     def __enter__(self):
-        return self.server.__enter__()
+        import mlflow
+
+        url = self.server.__enter__()
+        # initialize_backend_stores does it too: commands that run in this process go to that store.
+        mlflow.set_tracking_uri(url)
+        return url
 
     def __exit__(self, *exc):
         return self.server.__exit__(*exc)

@@ -1,12 +1,17 @@
 package mlflow
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"net/http"
+	"net/url"
 	"path"
+	"strconv"
 	"strings"
 
 	"github.com/slipway-ml/slipway"
+	"github.com/slipway-ml/slipway/internal/content"
 	"github.com/slipway-ml/slipway/internal/core/tracking"
 	"github.com/slipway-ml/slipway/internal/kit/web"
 )
@@ -16,16 +21,44 @@ import (
 // with a location of its own may keep files there.
 func place(p string) (tracking.Place, error) {
 	p = strings.Trim(p, "/")
+	if p != "" && !safe(p) {
+		return tracking.Place{}, errPath
+	}
 	parts := strings.Split(p, "/")
 	for i, part := range parts {
-		if part == ".." || part == "." {
-			return tracking.Place{}, slipway.Errorf(slipway.Invalid, "Invalid path: %q", p)
-		}
 		if part == "artifacts" && i > 0 && ownerID(parts[i-1]) {
 			return tracking.Place{Owner: parts[i-1], Path: strings.Join(parts[i+1:], "/")}, nil
 		}
 	}
 	return tracking.Place{Path: p}, nil
+}
+
+var errPath = slipway.Errorf(slipway.Invalid, "Invalid path")
+
+// safe reports whether a path stays below its root, once and when it is decoded
+// again, for a proxy before this server may have done the first half.
+func safe(p string) bool {
+	decoded := p
+	for range 3 {
+		if next, err := url.PathUnescape(decoded); err == nil {
+			decoded = next
+		}
+	}
+	return content.CheckPath(p) == nil && content.CheckPath(decoded) == nil && !drive(decoded) && !strings.Contains(decoded, "#")
+}
+
+// drive reports whether a path begins with a drive of Windows or a scheme.
+func drive(p string) bool {
+	before, after, ok := strings.Cut(p, ":")
+	return ok && (len(before) == 1 || before == "file") && (after == "" || after[0] == '/')
+}
+
+// checkFile checks a parameter that names a file.
+func checkFile(name, p string) error {
+	if p != "" && !safe(p) {
+		return errPath
+	}
+	return required(name, p)
 }
 
 // ownerID reports whether s looks like the id of a run or a logged model.
@@ -53,7 +86,10 @@ func (s *Server) artifactRoutes(a *web.API) {
 		handle("PUT "+root+"/{path...}", s.upload)
 		handle("DELETE "+root+"/{path...}", s.deleteArtifact)
 	}
+	s.multipartRoutes(handle)
 	handle("GET /get-artifact", s.getArtifact)
+	handle("GET /model-versions/get-artifact", s.versionFile)
+	handle("GET /ajax-api/2.0/mlflow/model-versions/get-artifact", s.versionFile)
 	handle("GET /ajax-api/2.0/mlflow/get-artifact", s.getArtifact)
 	handle("POST /ajax-api/2.0/mlflow/upload-artifact", s.uploadArtifact)
 	handle("GET /ajax-api/2.0/mlflow/logged-models/{id}/artifacts/files", s.modelFile)
@@ -145,11 +181,18 @@ func (s *Server) listArtifacts(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	in.Path = strings.TrimSuffix(in.Path, "/")
+	if in.Path == "." {
+		in.Path = ""
+	}
+	if in.Path != "" && !safe(in.Path) {
+		return nil, errPath
+	}
 	r, err := s.o.Tracking.Run(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	found, err := s.o.Tracking.ListArtifacts(ctx, tracking.Place{Owner: id, Path: strings.TrimSuffix(in.Path, "/")})
+	found, err := s.o.Tracking.ListArtifacts(ctx, tracking.Place{Owner: id, Path: in.Path})
 	return map[string]any{"root_uri": r.Artifact, "files": files(found, false)}, err
 }
 
@@ -158,7 +201,7 @@ func (s *Server) getArtifact(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
 	id, err := runName{q.Get("run_id"), q.Get("run_uuid")}.id()
 	if err == nil {
-		err = required("path", q.Get("path"))
+		err = checkFile("path", q.Get("path"))
 	}
 	if err != nil {
 		return err
@@ -166,16 +209,32 @@ func (s *Server) getArtifact(w http.ResponseWriter, r *http.Request) error {
 	return s.o.Tracking.Serve(w, r, tracking.Place{Owner: id, Path: q.Get("path")})
 }
 
+// maxPageUpload is how much a page uploads at once.
+const maxPageUpload = 10 << 20
+
+var errPageUpload = slipway.Errorf(slipway.Invalid, "Artifact size is too large. Max size is 10MB.")
+
+// uploadArtifact is the upload of MLflow's own pages.
 func (s *Server) uploadArtifact(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
-	id, err := runName{q.Get("run_id"), q.Get("run_uuid")}.id()
-	if err == nil {
-		err = required("path", q.Get("path"))
+	at := tracking.Place{Owner: cmp.Or(q.Get("run_uuid"), q.Get("run_id")), Path: q.Get("path")}
+	switch {
+	case at.Owner == "":
+		return slipway.Errorf(slipway.Invalid, "Request must specify run_uuid.")
+	case at.Path == "":
+		return slipway.Errorf(slipway.Invalid, "Request must specify path.")
+	case !safe(at.Path):
+		return errPath
+	case r.ContentLength == 0:
+		return slipway.Errorf(slipway.Invalid, "Request must specify data.")
+	case r.ContentLength > maxPageUpload:
+		return errPageUpload
+	}
+	_, err := s.o.Tracking.PutArtifact(r.Context(), at, http.MaxBytesReader(w, r.Body, maxPageUpload))
+	if large := (&http.MaxBytesError{}); errors.As(err, &large) {
+		return errPageUpload
 	}
 	if err != nil {
-		return err
-	}
-	if _, err := s.o.Tracking.PutArtifact(r.Context(), tracking.Place{Owner: id, Path: q.Get("path")}, r.Body); err != nil {
 		return err
 	}
 	return web.WriteJSON(w, empty{})
@@ -183,7 +242,43 @@ func (s *Server) uploadArtifact(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) modelFile(w http.ResponseWriter, r *http.Request) error {
 	at := tracking.Place{Owner: r.PathValue("id"), Path: r.URL.Query().Get("artifact_file_path")}
-	if err := required("artifact_file_path", at.Path); err != nil {
+	if err := checkFile("artifact_file_path", at.Path); err != nil {
+		return err
+	}
+	return s.o.Tracking.Serve(w, r, at)
+}
+
+// versionFile is the download of a file of a registered version.
+func (s *Server) versionFile(w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query()
+	file := q.Get("path")
+	err := checkFile("path", file)
+	if err == nil {
+		err = required("name", q.Get("name"))
+	}
+	if err == nil {
+		err = required("version", q.Get("version"))
+	}
+	if err != nil {
+		return err
+	}
+	version, err := strconv.Atoi(q.Get("version"))
+	if err != nil {
+		return slipway.Errorf(slipway.Invalid, "Invalid value %q for parameter 'version' supplied: it must be an integer", q.Get("version"))
+	}
+	if s.o.Registry == nil {
+		return &slipway.Error{Code: endpointNotFound, Message: "No endpoint " + r.URL.Path}
+	}
+	source, err := s.o.Registry.DownloadURI(r.Context(), q.Get("name"), version)
+	if err != nil {
+		return err
+	}
+	u, err := url.Parse(source)
+	if err != nil || u.Scheme != "mlflow-artifacts" {
+		return slipway.Errorf(slipway.Invalid, "The files of version %d of %s are at %s, which this server does not serve", version, q.Get("name"), source)
+	}
+	at, err := place(path.Join(cmp.Or(u.Path, u.Opaque), file))
+	if err != nil {
 		return err
 	}
 	return s.o.Tracking.Serve(w, r, at)

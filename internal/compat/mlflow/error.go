@@ -12,6 +12,10 @@ import (
 // endpointNotFound is a code of this dialect alone: a path that is not served.
 const endpointNotFound slipway.Code = "endpoint_not_found"
 
+// notImplemented is a code of this dialect too: clients that get it do what
+// they asked for in another way.
+const notImplemented slipway.Code = "not_implemented"
+
 // names is how MLflow spells a code, and the status that goes with it. A
 // conflict is 400 there, and nothing that a client did may be 5xx, because it
 // would try again.
@@ -29,6 +33,7 @@ var names = map[slipway.Code]struct {
 	slipway.Internal:        {"INTERNAL_ERROR", 500},
 	slipway.Interrupted:     {"CANCELLED", 499},
 	endpointNotFound:        {"ENDPOINT_NOT_FOUND", 404},
+	notImplemented:          {"NOT_IMPLEMENTED", 501},
 }
 
 // retryAfter is how many seconds a client waits when the server is busy.

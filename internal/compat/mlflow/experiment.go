@@ -2,8 +2,11 @@ package mlflow
 
 import (
 	"context"
+	"net/url"
+	"path/filepath"
 	"strconv"
 
+	"github.com/slipway-ml/slipway"
 	"github.com/slipway-ml/slipway/internal/core/tracking"
 )
 
@@ -22,8 +25,20 @@ func (s *Server) createExperiment(ctx context.Context, c *call) (any, error) {
 	if err := required("name", in.Name); err != nil {
 		return nil, err
 	}
-	e, err := s.o.Tracking.CreateExperiment(ctx, tracking.NewExperiment{Name: in.Name, Artifact: in.Artifact, Tags: fromPairs(in.Tags)})
+	e, err := s.o.Tracking.CreateExperiment(ctx, tracking.NewExperiment{Name: in.Name, Artifact: absolute(in.Artifact), Tags: fromPairs(in.Tags)})
 	return map[string]string{"experiment_id": strconv.FormatInt(e.ID, 10)}, err
+}
+
+// absolute is a location as MLflow keeps it: a path on a disk becomes one from
+// the root, for it goes to clients that stand in other folders.
+func absolute(location string) string {
+	if u, err := url.Parse(location); location == "" || err != nil || u.Scheme != "" {
+		return location
+	}
+	if whole, err := filepath.Abs(location); err == nil {
+		return whole
+	}
+	return location
 }
 
 type experimentReply struct {
@@ -96,18 +111,20 @@ func (s *Server) updateExperiment(ctx context.Context, c *call) (any, error) {
 
 func (s *Server) setExperimentTag(ctx context.Context, c *call) (any, error) {
 	in, err := decode[struct {
-		ID    Text   `json:"experiment_id"`
-		Key   string `json:"key"`
-		Value Text   `json:"value"`
+		ID Text `json:"experiment_id"`
+		pair
 	}](c)
 	if err != nil {
 		return nil, err
 	}
 	id, err := experimentID(in.ID)
+	if err == nil {
+		err = required("key", in.Key)
+	}
 	if err != nil {
 		return nil, err
 	}
-	return empty{}, s.o.Tracking.SetExperimentTag(ctx, id, tracking.Pair{Key: in.Key, Value: string(in.Value)})
+	return empty{}, s.o.Tracking.SetExperimentTag(ctx, id, tracking.Pair(in.pair))
 }
 
 func (s *Server) deleteExperimentTag(ctx context.Context, c *call) (any, error) {
@@ -154,12 +171,21 @@ func (s *Server) searchExperiments(ctx context.Context, c *call) (any, error) {
 	return out, nil
 }
 
+// maxDatasetExperiments is how many experiments one search for datasets names.
+const maxDatasetExperiments = 20
+
 func (s *Server) searchDatasets(ctx context.Context, c *call) (any, error) {
 	in, err := decode[struct {
 		IDs []Text `json:"experiment_ids"`
 	}](c)
 	if err != nil {
 		return nil, err
+	}
+	switch {
+	case len(in.IDs) == 0:
+		return nil, slipway.Errorf(slipway.Invalid, "SearchDatasets request must specify at least one experiment_id.")
+	case len(in.IDs) > maxDatasetExperiments:
+		return nil, slipway.Errorf(slipway.Invalid, "SearchDatasets request cannot specify more than %d experiment_ids. Received %d experiment_ids.", maxDatasetExperiments, len(in.IDs))
 	}
 	ids, err := experimentIDs(in.IDs)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/base64"
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -12,22 +13,28 @@ import (
 	"github.com/slipway-ml/slipway/internal/core/tracking"
 )
 
-// metricIn is a metric as it comes. Value is a pointer to tell that it is there.
+// metricIn is a metric as it comes; pointers tell what is there.
 type metricIn struct {
 	Key     string           `json:"key"`
 	Value   *tracking.Number `json:"value"`
-	Time    Int              `json:"timestamp"`
+	Time    *Int             `json:"timestamp"`
 	Step    Int              `json:"step"`
 	Model   string           `json:"model_id"`
 	Dataset string           `json:"dataset_name"`
 	Digest  string           `json:"dataset_digest"`
 }
 
-func (m metricIn) metric() (tracking.Metric, error) {
-	if m.Value == nil {
-		return tracking.Metric{}, required("value", "")
+// metric checks that all is there; at is where, such as "metrics[3].".
+func (m metricIn) metric(at string) (tracking.Metric, error) {
+	switch {
+	case m.Key == "":
+		return tracking.Metric{}, required(at+"key", "")
+	case m.Value == nil:
+		return tracking.Metric{}, required(at+"value", "")
+	case m.Time == nil:
+		return tracking.Metric{}, required(at+"timestamp", "")
 	}
-	return tracking.Metric{Key: m.Key, Point: tracking.Point{Step: int64(m.Step), Time: int64(m.Time), Value: *m.Value},
+	return tracking.Metric{Key: m.Key, Point: tracking.Point{Step: int64(m.Step), Time: int64(*m.Time), Value: *m.Value},
 		Model: m.Model, Dataset: m.Dataset, Digest: m.Digest}, nil
 }
 
@@ -43,7 +50,7 @@ func (s *Server) logMetric(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := in.metric()
+	m, err := in.metric("")
 	if err != nil {
 		return nil, err
 	}
@@ -84,15 +91,31 @@ func decodeBatch(c *call) (id string, b tracking.Batch, err error) {
 	if id, err = in.id(); err != nil {
 		return "", b, err
 	}
+	if err := named("params", in.Params); err != nil {
+		return "", b, err
+	}
+	if err := named("tags", in.Tags); err != nil {
+		return "", b, err
+	}
 	b.Params, b.Tags = fromPairs(in.Params), fromPairs(in.Tags)
-	for _, m := range in.Metrics {
-		metric, err := m.metric()
+	for i, m := range in.Metrics {
+		metric, err := m.metric(fmt.Sprintf("metrics[%d].", i))
 		if err != nil {
 			return "", b, err
 		}
 		b.Metrics = append(b.Metrics, metric)
 	}
 	return id, b, nil
+}
+
+// named checks that each of some params or tags has a key.
+func named(list string, pairs []pair) error {
+	for i, p := range pairs {
+		if p.Key == "" {
+			return required(fmt.Sprintf("%s[%d].key", list, i), "")
+		}
+	}
+	return nil
 }
 
 // maxHistoryPage is how many points a page of a history has at most.
@@ -170,7 +193,7 @@ type bulkRequest struct {
 	Key   string   `json:"metric_key"`
 	Start *Int     `json:"start_step"`
 	End   *Int     `json:"end_step"`
-	Limit Int      `json:"max_results"`
+	Limit *Int     `json:"max_results"`
 }
 
 // historyBulk returns the histories of one metric of several runs.
@@ -185,12 +208,12 @@ func (s *Server) historyBulk(ctx context.Context, c *call) (any, error) {
 	if len(in.Runs) > maxBulkRuns {
 		return nil, slipway.Errorf(slipway.Invalid, "GetMetricHistoryBulk request cannot specify more than %d run_ids. Received %d run_ids.", maxBulkRuns, len(in.Runs))
 	}
-	if err := required("metric_key", in.Key); err != nil {
-		return nil, err
+	if in.Key == "" {
+		return nil, slipway.Errorf(slipway.Invalid, "GetMetricHistoryBulk request must specify a metric_key.")
 	}
 	limit := maxBulkPoints
-	if in.Limit > 0 {
-		limit = min(limit, int(in.Limit))
+	if in.Limit != nil {
+		limit = max(0, min(limit, int(*in.Limit)))
 	}
 	slices.Sort(in.Runs)
 	b, n := []byte(`{"metrics":[`), 0
@@ -226,25 +249,26 @@ func (s *Server) historyInterval(ctx context.Context, c *call) (any, error) {
 	}
 	ids := append(in.IDs, in.Runs...)
 	switch {
-	case len(ids) == 0 || len(ids) > maxBulkRuns:
-		return nil, slipway.Errorf(slipway.Invalid, "run_ids must name 1 to %d runs, not %d", maxBulkRuns, len(ids))
-	case in.Limit < 0 || in.Limit > maxIntervalRuns:
+	case len(ids) == 0:
+		return nil, required("run_ids", "")
+	case len(ids) > maxBulkRuns:
+		return nil, slipway.Errorf(slipway.Invalid, "GetMetricHistoryBulkInterval request must specify at most %d run_ids. Received %d run_ids.", maxBulkRuns, len(ids))
+	case in.Key == "":
+		return nil, required("metric_key", "")
+	case in.Limit != nil && (*in.Limit < 1 || *in.Limit > maxIntervalRuns):
 		return nil, slipway.Errorf(slipway.Invalid, "max_results must be between 1 and %d.", maxIntervalRuns)
 	case (in.Start == nil) != (in.End == nil):
 		return nil, slipway.Errorf(slipway.Invalid, "If either start step or end step are specified, both must be specified.")
 	case in.Start != nil && *in.Start > *in.End:
 		return nil, slipway.Errorf(slipway.Invalid, "end_step must be greater than start_step. Found start_step=%d and end_step=%d.", *in.Start, *in.End)
 	}
-	if err := required("metric_key", in.Key); err != nil {
-		return nil, err
-	}
 	steps := tracking.EveryStep
 	if in.Start != nil {
 		steps = tracking.Range{Low: int64(*in.Start), High: int64(*in.End)}
 	}
 	limit := maxIntervalRuns
-	if in.Limit > 0 {
-		limit = int(in.Limit)
+	if in.Limit != nil {
+		limit = int(*in.Limit)
 	}
 	all := make([][]tracking.Point, len(ids))
 	for i, id := range ids {

@@ -82,7 +82,7 @@ func (s *Server) Routes(a *web.API) {
 // serverInfo tells a client what it may ask for.
 func serverInfo(context.Context, *call) (any, error) {
 	return map[string]any{"store_type": "SqlStore", "workspaces_enabled": false, "trace_archival_enabled": false,
-		"multipart_uploads_enabled": false, "multipart_downloads_enabled": false,
+		"multipart_uploads_enabled": true, "multipart_downloads_enabled": false,
 		"presigned_upload_run_id_supported": false, "presigned_upload_model_id_supported": false,
 		"features_enabled": map[string]bool{"gateway": false}}, nil
 }

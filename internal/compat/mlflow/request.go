@@ -91,7 +91,7 @@ func (n *Int) UnmarshalJSON(b []byte) error {
 	}
 	v, err := strconv.ParseFloat(s, 64)
 	if err != nil || v != math.Trunc(v) || math.Abs(v) >= 1<<63 {
-		return slipway.Errorf(slipway.Invalid, "Invalid value %s: it is not a 64-bit integer", b)
+		return &json.UnmarshalTypeError{Value: string(b), Type: reflect.TypeFor[Int]()}
 	}
 	*n = Int(v)
 	return nil
@@ -110,7 +110,7 @@ func (t *Text) UnmarshalJSON(b []byte) error {
 		return nil
 	}
 	if _, err := strconv.ParseFloat(string(b), 64); err != nil {
-		return slipway.Errorf(slipway.Invalid, "Invalid value %.100s: it is not a string", b)
+		return &json.UnmarshalTypeError{Value: string(b), Type: reflect.TypeFor[Text]()}
 	}
 	*t = Text(b)
 	return nil
@@ -128,11 +128,42 @@ func decode[T any](c *call) (in T, err error) {
 		}
 		var wrong *json.UnmarshalTypeError
 		if errors.As(err, &wrong) {
-			return in, slipway.Errorf(slipway.Invalid, "Invalid value %s for parameter '%s' supplied: it must be a %s", wrong.Value, wrong.Field, wrong.Type.Kind())
+			return in, invalidValue(c.body, wrong)
 		}
 		return in, slipway.Errorf(slipway.Invalid, "the request is not JSON: %v", err)
 	}
 	return in, nil
+}
+
+// invalidValue says which parameter of a body has a value of the wrong type,
+// and the value, as far as it is short.
+func invalidValue(body []byte, wrong *json.UnmarshalTypeError) error {
+	fields := map[string]json.RawMessage{}
+	_ = json.Unmarshal(body, &fields) // a body that is no object has no fields
+	for name := range strings.SplitSeq(wrong.Field, ".") {
+		if value, ok := fields[name]; ok {
+			return slipway.Errorf(slipway.Invalid, "Invalid value %.200s for parameter '%s' supplied: it must be %s. "+
+				"See the API docs for more information about request parameters.", value, name, kindName(wrong.Type))
+		}
+	}
+	return slipway.Errorf(slipway.Invalid, "the request is %s where it must be %s", wrong.Value, kindName(wrong.Type))
+}
+
+// kindName is what a field of a type takes, in words.
+func kindName(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Int64:
+		return "a 64-bit integer"
+	case reflect.Float64:
+		return "a number"
+	case reflect.Slice:
+		return "a list"
+	case reflect.Struct:
+		return "an object"
+	case reflect.Bool:
+		return "true or false"
+	}
+	return "a string"
 }
 
 // fillQuery sets the fields of a struct from a query by their JSON names.
@@ -163,7 +194,7 @@ func fillQuery(v reflect.Value, q url.Values) error {
 		case reflect.Int64:
 			var n Int
 			if err := n.UnmarshalJSON([]byte(values[0])); err != nil {
-				return err
+				return slipway.Errorf(slipway.Invalid, "Invalid value %q for parameter '%s' supplied: it must be a 64-bit integer", values[0], name)
 			}
 			f.SetInt(int64(n))
 		case reflect.Slice:

@@ -206,6 +206,9 @@ func (s *Server) logParam(ctx context.Context, c *call) (any, error) {
 		return nil, err
 	}
 	id, err := in.id()
+	if err == nil {
+		err = required("key", in.Key)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -221,6 +224,9 @@ func (s *Server) setTag(ctx context.Context, c *call) (any, error) {
 		return nil, err
 	}
 	id, err := in.id()
+	if err == nil {
+		err = required("key", in.Key)
+	}
 	if err != nil {
 		return nil, err
 	}

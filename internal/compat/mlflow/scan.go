@@ -56,15 +56,17 @@ func once(seen *bool) bool {
 }
 
 func (s *scanner) metric(m *tracking.Metric) bool {
-	value := false
+	key, value, at := false, false, false
 	return s.object(func(name string) bool {
 		switch name {
 		case "key":
+			key = true
 			return s.text(&m.Key)
 		case "value":
 			value = true
 			return s.float(&m.Value)
 		case "timestamp":
+			at = true
 			return s.int(&m.Time)
 		case "step":
 			return s.int(&m.Step)
@@ -76,7 +78,7 @@ func (s *scanner) metric(m *tracking.Metric) bool {
 			return s.text(&m.Digest)
 		}
 		return false
-	}) && value
+	}) && key && value && at && m.Key != ""
 }
 
 func (s *scanner) pairs(out *[]tracking.Pair) bool {
@@ -90,7 +92,7 @@ func (s *scanner) pairs(out *[]tracking.Pair) bool {
 				return s.text(&p.Value)
 			}
 			return false
-		}) {
+		}) || p.Key == "" {
 			return false
 		}
 		*out = append(*out, p)

@@ -11,13 +11,13 @@ import (
 // pair is a param or a tag on the wire.
 type pair struct {
 	Key   string `json:"key"`
-	Value Text   `json:"value"`
+	Value string `json:"value"`
 }
 
 func fromPairs(in []pair) []tracking.Pair {
 	out := make([]tracking.Pair, len(in))
 	for i, p := range in {
-		out[i] = tracking.Pair{Key: p.Key, Value: string(p.Value)}
+		out[i] = tracking.Pair(p)
 	}
 	return out
 }
@@ -134,7 +134,7 @@ func encodeRun(r *tracking.Run) []byte {
 		for _, d := range r.Datasets {
 			in := inputWire{Dataset: datasetWire(d.Dataset), Tags: []pair{}}
 			for _, t := range d.Tags {
-				in.Tags = append(in.Tags, pair{t.Key, Text(t.Value)})
+				in.Tags = append(in.Tags, pair(t))
 			}
 			w.Inputs.Datasets = append(w.Inputs.Datasets, in)
 		}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/slipway-ml/slipway"
 	"github.com/slipway-ml/slipway/internal/kit/web"
@@ -218,15 +219,32 @@ func (s *Service) Serve(w http.ResponseWriter, r *http.Request, at Place) error 
 		return err
 	}
 	defer body.Close()
-	kind := mime.TypeByExtension(path.Ext(a.Path))
-	if kind == "" {
-		kind = "application/octet-stream"
-	}
 	h := w.Header()
-	h.Set("Content-Type", kind)
+	h.Set("Content-Type", mediaType(a.Path))
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": path.Base(a.Path)}))
 	h.Set("ETag", fmt.Sprintf("%q", a.Digest))
 	http.ServeContent(w, r, "", a.At, io.NewSectionReader(body, 0, body.Size()))
 	return nil
+}
+
+// plain is what is shown as text, by its extension or, without one, its name.
+const plain = " txt log err cfg conf cnf cf ini properties prop hocon toml yaml yml xml json js py py3 csv tsv md rst MLmodel mlproject "
+
+// mediaType is the type that MLflow's server gives a file: text for what people
+// read, whatever else it is, so that no browser runs it.
+func mediaType(name string) string {
+	base := path.Base(name)
+	extension := strings.TrimPrefix(path.Ext(base), ".")
+	if extension == "" {
+		extension = base
+	}
+	if strings.Contains(plain, " "+extension+" ") {
+		return "text/plain"
+	}
+	kind, _, _ := strings.Cut(mime.TypeByExtension("."+extension), ";")
+	if kind == "" {
+		return "application/octet-stream"
+	}
+	return kind
 }

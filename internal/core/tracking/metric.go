@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"math"
+	"reflect"
 	"slices"
 	"strconv"
 
@@ -30,7 +31,7 @@ func (n *Number) UnmarshalJSON(b []byte) error {
 	}
 	v, err := strconv.ParseFloat(string(b), 64)
 	if err != nil && !math.IsInf(v, 0) {
-		return slipway.Errorf(slipway.Invalid, "%.40q is not a number", b)
+		return &json.UnmarshalTypeError{Value: string(b), Type: reflect.TypeFor[Number]()}
 	}
 	*n = Number(v)
 	return nil

@@ -263,7 +263,7 @@ func experimentOrder(keys []string) (string, error) {
 		sql += experimentColumn[o.Key] + direction(o.Descending) + ", "
 	}
 	if len(order) == 0 {
-		sql += "e.updated DESC, "
+		sql += "e.created DESC, "
 	}
 	return sql + "e.id DESC", nil
 }

@@ -197,6 +197,9 @@ func (s *Service) SearchModels(ctx context.Context, q Search, on MetricScope) (o
 	if err := w.models(q.Filter, on); err != nil {
 		return nil, "", err
 	}
+	if scope, args := on.sql(); scope != "" {
+		w.add(`EXISTS (SELECT 1 FROM metric_series x WHERE x.model = m.id AND x.model <> ''`+scope+`)`, args...)
+	}
 	order, args, err := modelOrder(q.Order, on)
 	if err != nil {
 		return nil, "", err
