@@ -7,7 +7,6 @@ must pass or skip themselves.
 """
 
 import contextlib
-import fnmatch
 import inspect
 import os
 import pathlib
@@ -27,12 +26,11 @@ HERE = pathlib.Path(__file__).parent
 
 
 def left_out():
-    """The rows of left_out.txt: (what is done, pattern of names, reason)."""
+    """The rows of left_out.txt: (what is done, case, reason)."""
     rows = []
     for line in (HERE / "left_out.txt").read_text().splitlines():
         if line.strip() and not line.startswith("#"):
-            what, pattern, reason = line.split(None, 2)
-            rows.append((what, pattern, reason))
+            rows.append(tuple(line.split(None, 2)))
     return rows
 
 
@@ -162,18 +160,16 @@ def pytest_collection_modifyitems(config, items):
     for module in {item.module for item in items}:
         if hasattr(module, "_launch_server"):
             repoint_artifacts(module)
-    used = set()
+    used, ran = set(), set()
     for item in items:
-        name = f"{pathlib.Path(item.path).name}::{item.name}"
-        for row in rows:
-            what, pattern, reason = row
-            if fnmatch.fnmatchcase(name, pattern.replace("[", "[[]")):
-                used.add(row)
-                mark = pytest.mark.skip(reason=reason) if what == "skip" else pytest.mark.xfail(reason=reason, strict=True)
-                item.add_marker(mark)
-                break
-    ran = {pathlib.Path(item.path).name for item in items}
-    if not config.getoption("keyword"):
-        stale = [p for row in rows if row not in used for p in [row[1]] if p.split("::")[0] in ran]
-        if stale and not any("::" in a for a in config.args):
+        file, name = pathlib.Path(item.path).name, item.name
+        ran.add(file)
+        for what, case, reason in rows:
+            # A case without parameters stands for all of them.
+            if case in (f"{file}::{name}", f"{file}::{name.split('[')[0]}"):
+                used.add(case)
+                item.add_marker(pytest.mark.skip(reason=reason) if what == "skip" else pytest.mark.xfail(reason=reason, strict=True))
+    if not config.getoption("keyword") and not any("::" in a for a in config.args):
+        stale = [case for _, case, _ in rows if case not in used and case.split("::")[0] in ran]
+        if stale:
             raise pytest.UsageError("left_out.txt names cases that are not there: " + ", ".join(stale))

@@ -20,7 +20,7 @@ import (
 // model before ".../artifacts/". Other paths belong to nobody; an experiment
 // with a location of its own may keep files there.
 func place(p string) (tracking.Place, error) {
-	p = strings.Trim(p, "/")
+	p = strings.TrimRight(p, "/")
 	if p != "" && !safe(p) {
 		return tracking.Place{}, errPath
 	}
@@ -277,7 +277,7 @@ func (s *Server) versionFile(w http.ResponseWriter, r *http.Request) error {
 	if err != nil || u.Scheme != "mlflow-artifacts" {
 		return slipway.Errorf(slipway.Invalid, "The files of version %d of %s are at %s, which this server does not serve", version, q.Get("name"), source)
 	}
-	at, err := place(path.Join(cmp.Or(u.Path, u.Opaque), file))
+	at, err := place(strings.TrimLeft(path.Join(cmp.Or(u.Path, u.Opaque), file), "/"))
 	if err != nil {
 		return err
 	}

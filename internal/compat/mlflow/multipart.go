@@ -71,7 +71,7 @@ func (s *Server) uploadTarget(w http.ResponseWriter, r *http.Request) (in upload
 	}
 	name := path.Base(strings.ReplaceAll(in.Path, `\`, "/"))
 	file = path.Join(r.PathValue("path"), name)
-	if dir := r.PathValue("path"); dir != "" && !safe(strings.Trim(dir, "/")) {
+	if dir := r.PathValue("path"); dir != "" && !safe(strings.TrimRight(dir, "/")) {
 		return in, at, "", errPath
 	}
 	if at, err = place(file); err != nil {
