@@ -150,13 +150,13 @@ func (s *Server) history(ctx context.Context, c *call) (any, error) {
 	if n := int(in.Limit); n > 0 && len(points) > n {
 		points, next = points[:n], base64.StdEncoding.EncodeToString(strconv.AppendInt(nil, int64(from+n), 10))
 	}
-	key, run := quote(in.Key), quote(id)
-	b := append(make([]byte, 0, 64+len(points)*(80+len(key)+len(run))), `{"metrics":[`...)
+	key := quote(in.Key)
+	b := append(make([]byte, 0, 64+len(points)*(80+len(key))), `{"metrics":[`...)
 	for i, p := range points {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendPoint(b, key, run, p)
+		b = appendPoint(b, key, nil, p)
 	}
 	b = append(b, ']')
 	if next != "" {

@@ -115,7 +115,8 @@ func (s *Server) setLoggedModelTags(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return modelReply(s.o.Tracking.SetModelFields(ctx, c.PathValue("id"), nil, fromPairs(in.Tags)))
+	_, err = s.o.Tracking.SetModelFields(ctx, c.PathValue("id"), nil, fromPairs(in.Tags))
+	return empty{}, err
 }
 
 func (s *Server) logModelParams(ctx context.Context, c *call) (any, error) {

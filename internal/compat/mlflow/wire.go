@@ -129,7 +129,7 @@ func encodeRun(r *tracking.Run) []byte {
 		w.Info = infoOut(r)
 		w.Data.Params, w.Data.Tags, w.Data.Metrics = toPairs(r.Params), toPairs(r.Tags), make([]metricWire, len(r.Metrics))
 		for i, m := range r.Metrics {
-			w.Data.Metrics[i] = metricWire{Key: m.Key, Value: m.Value, Time: m.Time, Step: m.Step, Run: r.ID}
+			w.Data.Metrics[i] = metricWire{Key: m.Key, Value: m.Value, Time: m.Time, Step: m.Step}
 		}
 		for _, d := range r.Datasets {
 			in := inputWire{Dataset: datasetWire(d.Dataset), Tags: []pair{}}
