@@ -5,7 +5,7 @@ PY    ?= python3
 TOOLS := $(CURDIR)/.tools
 
 .DEFAULT_GOAL := help
-.PHONY: help build ui demo test test-go test-cross test-python test-browser test-deps check cross bench soak clean
+.PHONY: help build ui demo test test-go test-cross test-python test-browser test-deps check cross conformance bench soak clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
@@ -37,6 +37,9 @@ cross: ## everything but DuckDB builds without cgo, for macOS and Linux arm64 to
 	CGO_ENABLED=0 GOOS=linux GOARCH=amd64 $(GO) build -o bin/cross/slipway-linux-amd64 ./cmd/slipway
 	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 $(GO) build -o bin/cross/slipway-darwin-arm64 ./cmd/slipway
 	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) build -o bin/cross/slipway-linux-arm64 ./cmd/slipway
+
+conformance: build ## MLflow's own suites against ours, and its answers beside ours: MLFLOW_SOURCE=dir
+	conformance/run.sh
 
 bench: build ## benchmarks, side by side with the peers that are installed
 	bench/run.sh
