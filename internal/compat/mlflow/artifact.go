@@ -87,6 +87,7 @@ func (s *Server) artifactRoutes(a *web.API) {
 		handle("DELETE "+root+"/{path...}", s.deleteArtifact)
 	}
 	s.multipartRoutes(handle)
+	handle("POST /graphql", s.graphQL)
 	handle("GET /get-artifact", s.getArtifact)
 	handle("GET /model-versions/get-artifact", s.versionFile)
 	handle("GET /ajax-api/2.0/mlflow/model-versions/get-artifact", s.versionFile)

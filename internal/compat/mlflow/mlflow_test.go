@@ -42,25 +42,35 @@ func server(t testing.TB, dsn string, registry *mlflow.Registry) *httptest.Serve
 	return srv
 }
 
-// TestUnmodifiedClient runs testdata/client.py with the MLflow that python3, or
-// the interpreter that SLIPWAY_TEST_PYTHON names, has installed.
-func TestUnmodifiedClient(t *testing.T) {
+// client runs a script of testdata with the MLflow that the interpreter which
+// SLIPWAY_TEST_PYTHON names has installed.
+func client(t *testing.T, script, dsn string) {
+	t.Helper()
 	python := os.Getenv("SLIPWAY_TEST_PYTHON")
 	if python == "" {
 		t.Skip("SLIPWAY_TEST_PYTHON names no Python with MLflow; `make test` makes one")
 	}
-	dbtest.EachDSN(t, func(t *testing.T, dsn string) {
-		srv := server(t, dsn, nil)
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-		defer cancel()
-		cmd := exec.CommandContext(ctx, python, filepath.Join("testdata", "client.py"))
-		cmd.Env = append(os.Environ(), "MLFLOW_TRACKING_URI="+srv.URL, "MLFLOW_DISABLE_TELEMETRY=true", "GIT_PYTHON_REFRESH=quiet",
-			"MLFLOW_HTTP_REQUEST_MAX_RETRIES=1", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR=false", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT=1")
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
-	})
+	srv := server(t, dsn, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, python, filepath.Join("testdata", script))
+	cmd.Env = append(os.Environ(), "MLFLOW_TRACKING_URI="+srv.URL, "MLFLOW_DISABLE_TELEMETRY=true", "GIT_PYTHON_REFRESH=quiet",
+		"MLFLOW_HTTP_REQUEST_MAX_RETRIES=1", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR=false", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT=1")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// TestUnmodifiedClient runs testdata/client.py on each database.
+func TestUnmodifiedClient(t *testing.T) {
+	dbtest.EachDSN(t, func(t *testing.T, dsn string) { client(t, "client.py", dsn) })
+}
+
+// TestUnmodifiedClientOfModels runs testdata/models.py.
+func TestUnmodifiedClientOfModels(t *testing.T) {
+	t.Parallel()
+	client(t, "models.py", filepath.Join(t.TempDir(), "test.db"))
 }
 
 // say sends a request and returns status and decoded body.
