@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"path"
-	"strconv"
 	"strings"
 
 	"github.com/slipway-ml/slipway"
@@ -89,8 +88,6 @@ func (s *Server) artifactRoutes(a *web.API) {
 	s.multipartRoutes(handle)
 	handle("POST /graphql", s.graphQL)
 	handle("GET /get-artifact", s.getArtifact)
-	handle("GET /model-versions/get-artifact", s.versionFile)
-	handle("GET /ajax-api/2.0/mlflow/model-versions/get-artifact", s.versionFile)
 	handle("GET /ajax-api/2.0/mlflow/get-artifact", s.getArtifact)
 	handle("POST /ajax-api/2.0/mlflow/upload-artifact", s.uploadArtifact)
 	handle("GET /ajax-api/2.0/mlflow/logged-models/{id}/artifacts/files", s.modelFile)
@@ -244,42 +241,6 @@ func (s *Server) uploadArtifact(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) modelFile(w http.ResponseWriter, r *http.Request) error {
 	at := tracking.Place{Owner: r.PathValue("id"), Path: r.URL.Query().Get("artifact_file_path")}
 	if err := checkFile("artifact_file_path", at.Path); err != nil {
-		return err
-	}
-	return s.o.Tracking.Serve(w, r, at)
-}
-
-// versionFile is the download of a file of a registered version.
-func (s *Server) versionFile(w http.ResponseWriter, r *http.Request) error {
-	q := r.URL.Query()
-	file := q.Get("path")
-	err := checkFile("path", file)
-	if err == nil {
-		err = required("name", q.Get("name"))
-	}
-	if err == nil {
-		err = required("version", q.Get("version"))
-	}
-	if err != nil {
-		return err
-	}
-	version, err := strconv.Atoi(q.Get("version"))
-	if err != nil {
-		return slipway.Errorf(slipway.Invalid, "Invalid value %q for parameter 'version' supplied: it must be an integer", q.Get("version"))
-	}
-	if s.o.Registry == nil {
-		return &slipway.Error{Code: endpointNotFound, Message: "No endpoint " + r.URL.Path}
-	}
-	source, err := s.o.Registry.DownloadURI(r.Context(), q.Get("name"), version)
-	if err != nil {
-		return err
-	}
-	u, err := url.Parse(source)
-	if err != nil || u.Scheme != "mlflow-artifacts" {
-		return slipway.Errorf(slipway.Invalid, "The files of version %d of %s are at %s, which this server does not serve", version, q.Get("name"), source)
-	}
-	at, err := place(strings.TrimLeft(path.Join(cmp.Or(u.Path, u.Opaque), file), "/"))
-	if err != nil {
 		return err
 	}
 	return s.o.Tracking.Serve(w, r, at)
