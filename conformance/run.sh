@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Whether Slipway still speaks MLflow, in four parts: suites (MLflow's own tests of a server over
-# HTTP), differential (the same requests to both servers), old (the first 2.x client), curl. Runs all,
-# or those that are named. Needs the network once, for packages and for MLflow's sources, which lie
+# Whether Slipway still speaks MLflow, in five parts: suites (MLflow's own tests of a server over
+# HTTP), differential (the same requests to both servers), old (the first 2.x client), keras, curl. Runs
+# all, or those that are named. Needs the network once, for packages and for MLflow's sources, which lie
 # outside this checkout; MLFLOW_SOURCE names a folder that has them already, with tests/ in it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
-parts=${*:-suites differential old curl}
+parts=${*:-suites differential old keras curl}
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/slipway-conformance
 export SLIPWAY_BIN=${SLIPWAY_BIN:-$root/bin/slipway}
 export MLFLOW_DISABLE_TELEMETRY=true MLFLOW_HTTP_REQUEST_MAX_RETRIES=1 GIT_PYTHON_REFRESH=quiet PYTHONDONTWRITEBYTECODE=1
@@ -76,7 +76,7 @@ if want differential; then
   step "the same requests to MLflow $version and to Slipway"
   "$python" conformance/mlflow/differential.py || faults+=(differential)
 fi
-if want old || want curl; then up; fi
+if want old || want keras || want curl; then up; fi
 if want old; then
   step "the first client of MLflow 2"
   # Its packages have wheels up to Python 3.11.
@@ -85,6 +85,11 @@ if want old; then
   else
     echo "skipped: mlflow 2.0.1 does not install here"
   fi
+fi
+if want keras; then
+  step "Keras's autolog"
+  keras=$(venv keras mlflow keras jax)
+  MLFLOW_TRACKING_URI=$url "$keras" conformance/mlflow/keras_client.py 2>"$work/keras" || { cat "$work/keras"; faults+=(keras); }
 fi
 if want curl; then
   step "curl"

@@ -199,7 +199,52 @@ def program(url):
         client.list_artifacts(first, "none")
         client.download_artifacts(first, "dir", folder)
 
+    registry(client, first)
     by_hand(url, exp, runs)
+
+
+def registry(client, run):
+    """Registered models, versions, stages, aliases."""
+    files = client.get_run(run).info.artifact_uri
+    client.create_registered_model("flight delay", tags={"a": "b"}, description="says when")
+    quietly(client.create_registered_model, "flight delay")
+    for name in ("", "a/b", "a:b"):
+        quietly(client.create_registered_model, name)
+    for n in range(3):
+        client.create_model_version("flight delay", files + "/dir", run, tags={"n": str(n)}, description=f"version {n}")
+    quietly(client.create_model_version, "none", files, run)
+    client.get_registered_model("flight delay")
+    quietly(client.get_registered_model, "none")
+    client.update_registered_model("flight delay", "says when it lands")
+    client.set_registered_model_tag("flight delay", "k", "v")
+    client.delete_registered_model_tag("flight delay", "a")
+    client.set_model_version_tag("flight delay", "1", "k", "v")
+    client.delete_model_version_tag("flight delay", "1", "n")
+    client.update_model_version("flight delay", "1", "the first")
+    for alias, version in (("best", "1"), ("best", "2"), ("latest", "1"), ("v3", "1"), ("ok", "9")):
+        quietly(client.set_registered_model_alias, "flight delay", alias, version)
+    client.get_model_version_by_alias("flight delay", "best")
+    quietly(client.get_model_version_by_alias, "flight delay", "none")
+    for version, stage, archive in (("1", "staging", False), ("2", "Staging", True), ("3", "Production", False), ("3", "Live", False), ("9", "Staging", False)):
+        quietly(client.transition_model_version_stage, "flight delay", version, stage, archive)
+    for version in ("1", "2", "3", "9"):
+        quietly(client.get_model_version, "flight delay", version)
+    client.get_latest_versions("flight delay")
+    client.get_latest_versions("flight delay", ["Production"])
+    for text in ("", "name = 'flight delay'", "name LIKE 'fl%'", "name ILIKE 'FL%'", "tags.k = 'v'", "tags.k != 'v'", "name > 'a'", "foo = 'x'"):
+        quietly(client.search_registered_models, text)
+    for text in ("", "name = 'flight delay'", "version_number > 1", "version_number = 2", f"run_id = '{run}'", "tags.k = 'v'", "source_path LIKE '%dir'", "foo = 1", "name LIKE 'f%'"):
+        quietly(client.search_model_versions, text, order_by=["version_number ASC"])
+    for order in (["name DESC"], ["last_updated_timestamp"], ["version_number DESC"], ["foo"]):
+        quietly(client.search_model_versions, "name = 'flight delay'", order_by=order)
+    client.search_model_versions("name = 'flight delay'", max_results=2)
+    client.delete_registered_model_alias("flight delay", "best")
+    client.delete_model_version("flight delay", "1")
+    quietly(client.delete_model_version, "flight delay", "1")
+    client.rename_registered_model("flight delay", "delay")
+    client.get_registered_model("delay")
+    client.delete_registered_model("delay")
+    quietly(client.delete_registered_model, "delay")
 
 
 def by_hand(url, exp, runs):
