@@ -125,7 +125,7 @@ test_python() {
   pytest "the Python SDK" python/tests
   pytest "examples/flights" examples/flights
   step "lint and types of Python"
-  (cd python && ../.venv/bin/ruff check --quiet --no-cache . ../examples ../templates ../bench) || fault "ruff"
+  (cd python && ../.venv/bin/ruff check --quiet --no-cache . ../examples ../templates ../bench ../conformance) || fault "ruff"
   (cd python && own ../.venv/bin/mypy --cache-dir "$work/mypy" --no-error-summary) || fault "mypy"
 }
 

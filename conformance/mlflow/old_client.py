@@ -26,7 +26,9 @@ def runs():
         mlflow.set_tag("team", "ops")
         with mlflow.start_run(nested=True) as child:
             mlflow.log_metric("loss", 0.01)
-    client.log_batch(parent.info.run_id, [Metric("m", i, 1000 + i, i) for i in range(100)], [Param("p", "1")], [RunTag("t", "x")])
+    client.log_batch(
+        parent.info.run_id, [Metric("m", i, 1000 + i, i) for i in range(100)], [Param("p", "1")], [RunTag("t", "x")]
+    )
     got = client.get_run(parent.info.run_id)
     check("latest", got.data.metrics["loss"], 0.2)
     check("params", got.data.params, {"leaves": "63", "p": "1"})

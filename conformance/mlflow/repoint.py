@@ -48,7 +48,15 @@ def slipway(port=None):
     url = f"http://127.0.0.1:{port}"
     env = {k: v for k, v in os.environ.items() if not k.startswith(("SLIPWAY_", "MLFLOW_"))}
     env |= {"HOME": folder, "SLIPWAY_WORKSPACE": folder + "/ws"}
-    command = [os.environ["SLIPWAY_BIN"], "up", "--quiet", "--listen", f"127.0.0.1:{port}", "--inference", "127.0.0.1:0"]
+    command = [
+        os.environ["SLIPWAY_BIN"],
+        "up",
+        "--quiet",
+        "--listen",
+        f"127.0.0.1:{port}",
+        "--inference",
+        "127.0.0.1:0",
+    ]
     with open(folder + "/log", "w+") as log:
         process = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT)
         try:
@@ -148,7 +156,9 @@ def pytest_configure(config):
     import mlflow.server.handlers as handlers
     from tests.tracking import integration_test_utils as utils
 
-    assert callable(utils.ServerThread) and callable(utils._init_server), "MLflow's suites start servers in another way now"
+    assert callable(utils.ServerThread) and callable(utils._init_server), (
+        "MLflow's suites start servers in another way now"
+    )
     assert list(inspect.signature(utils.ServerThread.__init__).parameters) == ["self", "app", "port"]
     utils.ServerThread, utils._init_server = ServerThread, init_server
     handlers.initialize_backend_stores = lambda *args, **kwargs: None
@@ -168,7 +178,9 @@ def pytest_collection_modifyitems(config, items):
             # A case without parameters stands for all of them.
             if case in (f"{file}::{name}", f"{file}::{name.split('[')[0]}"):
                 used.add(case)
-                item.add_marker(pytest.mark.skip(reason=reason) if what == "skip" else pytest.mark.xfail(reason=reason, strict=True))
+                item.add_marker(
+                    pytest.mark.skip(reason=reason) if what == "skip" else pytest.mark.xfail(reason=reason, strict=True)
+                )
     if not config.getoption("keyword") and not any("::" in a for a in config.args):
         stale = [case for _, case, _ in rows if case not in used and case.split("::")[0] in ran]
         if stale:

@@ -19,12 +19,12 @@ import (
 // model before ".../artifacts/". Other paths belong to nobody; an experiment
 // with a location of its own may keep files there.
 func place(p string) (tracking.Place, error) {
-	p = strings.TrimRight(p, "/")
-	if p != "" && !safe(p) {
-		return tracking.Place{}, errPath
-	}
+	p = strings.Trim(p, "/")
 	parts := strings.Split(p, "/")
 	for i, part := range parts {
+		if part == ".." || part == "." {
+			return tracking.Place{}, errPath
+		}
 		if part == "artifacts" && i > 0 && ownerID(parts[i-1]) {
 			return tracking.Place{Owner: parts[i-1], Path: strings.Join(parts[i+1:], "/")}, nil
 		}
@@ -73,7 +73,16 @@ func ownerID(s string) bool {
 func (s *Server) artifactRoutes(a *web.API) {
 	handle := func(pattern string, fn func(http.ResponseWriter, *http.Request) error) {
 		a.Handle(pattern, "", func(w http.ResponseWriter, r *http.Request) error {
-			if err := fn(w, r); err != nil {
+			var err error
+			for _, p := range []string{r.PathValue("path"), r.URL.Query().Get("path")} {
+				if p != "" && !safe(strings.TrimRight(p, "/")) {
+					err = errPath
+				}
+			}
+			if err == nil {
+				err = fn(w, r)
+			}
+			if err != nil {
 				writeError(w, r, err)
 			}
 			return nil

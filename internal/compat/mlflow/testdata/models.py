@@ -37,7 +37,13 @@ def autolog_xgboost():
     mlflow.xgboost.autolog()
     with mlflow.start_run() as run:
         data = xgboost.DMatrix(x, y)
-        booster = xgboost.train({"objective": "binary:logistic", "max_depth": 3}, data, num_boost_round=6, evals=[(data, "train")], verbose_eval=False)
+        booster = xgboost.train(
+            {"objective": "binary:logistic", "max_depth": 3},
+            data,
+            num_boost_round=6,
+            evals=[(data, "train")],
+            verbose_eval=False,
+        )
     mlflow.xgboost.autolog(disable=True)
     got = client.get_run(run.info.run_id)
     check("xgboost param", got.data.params["max_depth"], "3")
@@ -82,7 +88,12 @@ def load_by_each_uri():
 def evaluate(model, info, x, y):
     data = mlflow.data.from_pandas(x.assign(target=y), targets="target", name="holdout")
     with mlflow.start_run() as run:
-        result = mlflow.models.evaluate(info.model_uri, data, model_type="classifier", evaluator_config={"log_explainer": False, "explainer_type": None, "log_model_explainability": False})
+        result = mlflow.models.evaluate(
+            info.model_uri,
+            data,
+            model_type="classifier",
+            evaluator_config={"log_explainer": False, "explainer_type": None, "log_model_explainability": False},
+        )
     check("accuracy", result.metrics["accuracy_score"], model.score(x, y))
     got = client.get_run(run.info.run_id)
     check("logged accuracy", got.data.metrics["accuracy_score"], model.score(x, y))
@@ -90,7 +101,9 @@ def evaluate(model, info, x, y):
     check("model that was evaluated", [m.model_id for m in got.inputs.model_inputs], [info.model_id])
     on = [m for m in client.get_logged_model(info.model_id).metrics if m.key == "accuracy_score"]
     check("metric of the model on the data", [(m.dataset_name, m.run_id) for m in on], [("holdout", run.info.run_id)])
-    found = client.search_logged_models([got.info.experiment_id], "metrics.accuracy_score > 0.5", datasets=[{"dataset_name": "holdout"}])
+    found = client.search_logged_models(
+        [got.info.experiment_id], "metrics.accuracy_score > 0.5", datasets=[{"dataset_name": "holdout"}]
+    )
     check("search by a metric on data", [m.model_id for m in found], [info.model_id])
     check("plots", any(f.path.endswith(".png") for f in client.list_artifacts(run.info.run_id)), True)
 
@@ -146,25 +159,37 @@ def system_metrics():
 def datasets():
     frame = pd.DataFrame({"x": [1.0, 2.0], "y": [0, 1]})
     with mlflow.start_run() as run:
-        mlflow.log_input(mlflow.data.from_pandas(frame, name="train", targets="y"), context="training", tags={"part": "a"})
+        mlflow.log_input(
+            mlflow.data.from_pandas(frame, name="train", targets="y"), context="training", tags={"part": "a"}
+        )
         mlflow.log_input(mlflow.data.from_numpy(np.eye(2), name="array"), context="testing")
     inputs = {i.dataset.name: i for i in client.get_run(run.info.run_id).inputs.dataset_inputs}
     check("datasets", sorted(inputs), ["array", "train"])
-    check("tags of an input", {t.key: t.value for t in inputs["train"].tags}, {"mlflow.data.context": "training", "part": "a"})
+    check(
+        "tags of an input",
+        {t.key: t.value for t in inputs["train"].tags},
+        {"mlflow.data.context": "training", "part": "a"},
+    )
     found = client.search_runs([run.info.experiment_id], "dataset.name = 'array' AND dataset.context = 'testing'")
     check("search by dataset", [r.info.run_id for r in found], [run.info.run_id])
 
 
 def large_file():
     """Goes up in parts, as the client does with what is larger than its limit."""
-    os.environ.update(MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD="true", MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE="1000000", MLFLOW_MULTIPART_UPLOAD_CHUNK_SIZE="5242880")
+    os.environ.update(
+        MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD="true",
+        MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE="1000000",
+        MLFLOW_MULTIPART_UPLOAD_CHUNK_SIZE="5242880",
+    )
     content = os.urandom((11 << 20) + 17)
     with tempfile.TemporaryDirectory() as folder, mlflow.start_run() as run:
         path = os.path.join(folder, "weights of it.bin")
         with open(path, "wb") as f:
             f.write(content)
         mlflow.log_artifact(path, "deep/er")
-        back = mlflow.artifacts.download_artifacts(run_id=run.info.run_id, artifact_path="deep/er/weights of it.bin", dst_path=folder + "/back")
+        back = mlflow.artifacts.download_artifacts(
+            run_id=run.info.run_id, artifact_path="deep/er/weights of it.bin", dst_path=folder + "/back"
+        )
         with open(back, "rb") as f:
             check("large file", f.read() == content, True)
     del os.environ["MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD"]
