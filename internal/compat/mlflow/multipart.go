@@ -74,7 +74,7 @@ func (s *Server) uploadTarget(w http.ResponseWriter, r *http.Request) (in upload
 	if dir := r.PathValue("path"); dir != "" && !safe(strings.TrimRight(dir, "/")) {
 		return in, at, "", errPath
 	}
-	if at, err = relative(file); err != nil {
+	if at, err = place(file); err != nil {
 		return in, at, "", err
 	}
 	return in, at, file, s.o.Tracking.AllowUpload(r.Context(), at)
@@ -125,7 +125,7 @@ func origin(r *http.Request) string {
 }
 
 func (s *Server) putPart(w http.ResponseWriter, r *http.Request) error {
-	at, err := relative(r.PathValue("path"))
+	at, err := place(r.PathValue("path"))
 	if err != nil {
 		return err
 	}
