@@ -127,9 +127,11 @@ class Recorder:
 
 
 def tidy(value):
-    """An answer without what has no meaning: empty fields, and the order of tags, params and metrics."""
+    """An answer without what has no meaning: empty fields, and the order of tags, params, metrics and latest versions."""
     if isinstance(value, dict):
-        return {k: t for k, v in value.items() if (t := tidy(v)) not in ("", 0, None, [], {}, False)}
+        out = {k: t for k, v in value.items() if (t := tidy(v)) not in ("", 0, None, [], {}, False)}
+        out.get("latest_versions", []).sort(key=lambda v: v["version"])
+        return out
     if isinstance(value, list):
         out = [tidy(v) for v in value]
         if out and all(isinstance(v, dict) and "key" in v and "run_id" not in v for v in out):
