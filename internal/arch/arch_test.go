@@ -20,9 +20,10 @@ const module = "github.com/slipway-ml/slipway"
 var arrows = map[string][]string{
 	"":                  {},
 	"internal/kit":      {""},
-	"internal/backend":  {"", "internal/kit", "internal/tree"},
+	"internal/backend":  {"", "internal/kit", "internal/tree", "internal/linear"},
 	"internal/stat":     {""},
 	"internal/tree":     {""},
+	"internal/linear":   {""},
 	"internal/content":  {"", "internal/kit", "internal/backend"},
 	"internal/project":  {""},
 	"internal/cli":      {"", "internal/kit", "internal/project"},

@@ -33,6 +33,8 @@ type column struct {
 // padding look at it and go left.
 type columns struct {
 	float32 bool
+	round32 bool // see Ensemble.Round32
+	plain   bool // see Ensemble.Plain
 	list    []column
 	index   map[column]int32
 
@@ -64,7 +66,7 @@ const (
 // newColumns collects the columns of e; nil says that the model is too wide or
 // its categories are too many for the fast kernels.
 func newColumns(e *Ensemble) *columns {
-	c := &columns{float32: e.Float32, list: []column{{-1, viewNaNLeft}}, cats: []*category{nil},
+	c := &columns{float32: e.Float32, round32: e.Float32 || e.Round32, plain: e.Plain, list: []column{{-1, viewNaNLeft}}, cats: []*category{nil},
 		index: map[column]int32{}, ordinal: map[*Node]uint32{}}
 	for i := range e.Trees {
 		t := &e.Trees[i]
@@ -124,6 +126,7 @@ func (c *columns) threshold(n *Node) float64 {
 	switch {
 	case c.float32:
 		return s
+	case c.plain:
 	case s >= -zeroThreshold && s < 0:
 		return -zeroThreshold
 	case s >= 0 && s < zeroThreshold:
@@ -240,7 +243,7 @@ func fillRow[T float32 | float64](c *columns, x []float64, v []T, lines []uint32
 	for i := 1; i < len(list); i++ {
 		k := list[i]
 		y := T(x[k.feature])
-		if c.float32 {
+		if c.round32 {
 			y = T(float32(y))
 		}
 		if y > largest {
