@@ -49,7 +49,13 @@ def save_model(model: Any, path: str | os.PathLike[str], sample: Any) -> Saved:
         reason = str(err)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as err:
         reason = f"its form could not be written: {type(err).__name__}: {err}"
-    body = pickle.dumps(model) if reason else json.dumps(form, separators=(",", ":"), allow_nan=False).encode()
+    if reason:
+        try:
+            body = pickle.dumps(model)
+        except (AttributeError, TypeError, pickle.PicklingError) as err:
+            raise SlipwayError("invalid", f"the model cannot be saved: {reason}; and it cannot be pickled: {err}") from err
+    else:
+        body = json.dumps(form, separators=(",", ":"), allow_nan=False).encode()
     part = path.with_name(path.name + ".part")
     part.write_bytes(body)
     os.replace(part, path)

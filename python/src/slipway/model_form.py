@@ -28,6 +28,9 @@ def describe(model: Any, sample: Any) -> dict[str, Any]:
         "source": type(model).__module__.split(".")[0] + " " + type(model).__name__,
         "columns": [{"name": n, "type": k} for n, k in zip(names, kinds, strict=True)],
     }
+    none = _none(sample, kinds)
+    for i in none:
+        form["columns"][i]["none"] = True  # for the imputers below
     features: list[dict[str, Any]] = [{"column": i, "name": n, "steps": []} for i, n in enumerate(names)]
     estimator = model
     while type(estimator).__name__ in ("Pipeline",):
@@ -39,6 +42,8 @@ def describe(model: Any, sample: Any) -> dict[str, Any]:
     if text:
         raise Unsupported(f"column {text[0]['name']!r} is text that no step turns into numbers")
     form["features"] = features
+    for i in none:
+        del form["columns"][i]["none"]
     if "linear" in form:
         from .model_form_check import matrix
 
@@ -69,6 +74,20 @@ def _columns(model: Any, sample: Any) -> tuple[list[str], list[str]]:
         else:
             raise Unsupported(f"column {name!r} is {dtype}, neither numbers nor text")
     return [str(n) for n in sample.columns], kinds
+
+
+def _none(sample: Any, kinds: list[str]) -> list[int]:
+    """The text columns in which None, which scikit-learn's imputers leave alone, stands for a missing value."""
+    out = []
+    for i, kind in enumerate(kinds):
+        if kind != "text" or sample.iloc[:, i].dtype.kind != "O":
+            continue
+        gaps = [v is None for v in sample.iloc[:, i].tolist() if _plain(v) is None]
+        if any(gaps) and not all(gaps):
+            raise Unsupported(f"column {sample.columns[i]!r} has both None and NaN for a missing value")
+        if gaps and gaps[0]:
+            out.append(i)
+    return out
 
 
 def _plain(value: Any) -> Any:
@@ -191,7 +210,7 @@ def _robust(step: Any, features: list[Any], _: Any) -> list[Any]:
     return out
 
 
-def _impute(step: Any, features: list[Any], _: Any) -> list[Any]:
+def _impute(step: Any, features: list[Any], columns: list[Any]) -> list[Any]:
     if _plain(step.missing_values) is not None:
         raise Unsupported(f"an imputer of {step.missing_values!r}, which is no missing value, has no exact form")
     out = []
@@ -201,12 +220,14 @@ def _impute(step: Any, features: list[Any], _: Any) -> list[Any]:
             if step.keep_empty_features:
                 raise Unsupported("an imputer of a column without any value has no exact form")
             continue  # scikit-learn drops the column
-        out.append(_add(f, ["fill", value]))
-    return out + (_indicator(step.indicator_, features, None) if step.add_indicator else [])
+        left = columns[f["column"]].get("none") and step.missing_values is not None and not f["steps"]
+        out.append(f if left else _add(f, ["fill", value]))
+    return out + (_indicator(step.indicator_, features, columns) if step.add_indicator else [])
 
 
-def _indicator(step: Any, features: list[Any], _: Any) -> list[Any]:
-    if _plain(step.missing_values) is not None:
+def _indicator(step: Any, features: list[Any], columns: list[Any]) -> list[Any]:
+    none = any(columns[f["column"]].get("none") for f in features)
+    if _plain(step.missing_values) is not None or none:
         raise Unsupported("an indicator of anything but missing values has no exact form")
     return [_add(features[i], ["missing"], name=features[i]["name"] + "_missing") for i in step.features_]
 
@@ -247,6 +268,8 @@ def _ordinal(step: Any, features: list[Any], columns: list[Any]) -> list[Any]:
         else:
             unknown = _plain(step.unknown_value)
         missing = _plain(step.encoded_missing_value) if None in values else unknown
+        if any(v is None for v in step.categories_[i]):
+            missing = float(values.index(None))  # to this encoder None is a category like any other
         out.append(_add(f, ["code", [v for v in values if v is not None], unknown, missing]))
     return out
 
