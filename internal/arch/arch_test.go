@@ -20,10 +20,11 @@ const module = "github.com/slipway-ml/slipway"
 var arrows = map[string][]string{
 	"":                  {},
 	"internal/kit":      {""},
-	"internal/backend":  {"", "internal/kit", "internal/tree", "internal/linear"},
+	"internal/backend":  {"", "internal/kit", "internal/tree", "internal/linear", "internal/onnx"},
 	"internal/stat":     {""},
 	"internal/tree":     {""},
 	"internal/linear":   {""},
+	"internal/onnx":     {"", "internal/tree", "internal/linear"},
 	"internal/content":  {"", "internal/kit", "internal/backend"},
 	"internal/project":  {""},
 	"internal/cli":      {"", "internal/kit", "internal/project"},

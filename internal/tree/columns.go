@@ -135,6 +135,18 @@ func (c *columns) threshold(n *Node) float64 {
 	return math.Nextafter(s, math.Inf(1))
 }
 
+// ZeroMoved is the threshold t for which x <= t says of a plain number what
+// LightGBM says of threshold, which takes all of ±1e-35 for zero.
+func (e *Ensemble) ZeroMoved(threshold float64) float64 {
+	switch {
+	case threshold >= -zeroThreshold && threshold < 0:
+		return math.Nextafter(-zeroThreshold, math.Inf(-1))
+	case threshold >= 0 && threshold < zeroThreshold:
+		return zeroThreshold
+	}
+	return threshold
+}
+
 // table fills the lines of all categorical columns.
 func (c *columns) table() bool {
 	for _, cat := range c.cats {
