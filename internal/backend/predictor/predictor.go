@@ -92,6 +92,14 @@ type Weigher interface {
 	Importance() []Importance
 }
 
+// Exporter is a Model that can be written in another format.
+type Exporter interface {
+	// ONNX writes the model for ONNX Runtime; package onnx says what the file
+	// takes and gives. It fails with Invalid where ONNX cannot say what the model
+	// computes.
+	ONNX() ([]byte, error)
+}
+
 // Importance is how much one feature mattered in training.
 type Importance struct {
 	Feature string  `json:"feature"`

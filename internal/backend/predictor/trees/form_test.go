@@ -226,6 +226,16 @@ func TestValuesThatTheEstimatorRefuses(t *testing.T) {
 	}
 }
 
+// Package onnx proves what is written; here it is decided what may be.
+func TestOnlyPlainColumnsAreExported(t *testing.T) {
+	for name, plain := range map[string]bool{"tree": true, "hist-three": true, "forest": false, "logistic": false} {
+		file, err := forms(t)["sklearn-1.9.1/"+name].load(t).(predictor.Exporter).ONNX()
+		if plain != (err == nil && len(file) > 100) || !plain && !slipway.IsCode(err, slipway.Invalid) {
+			t.Errorf("%s: %d bytes, %v", name, len(file), err)
+		}
+	}
+}
+
 // FuzzForm holds the loader to an error or a model that answers.
 func FuzzForm(f *testing.F) {
 	f.Add([]byte(forms(f)["sklearn-1.9.1/logistic"].File))
