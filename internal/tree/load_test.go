@@ -175,6 +175,8 @@ func TestBadFilesAreExplained(t *testing.T) {
 		{"XGBoost vector leaf", change(xgb, `"size_leaf_vector":"1"`, `"size_leaf_vector":"3"`), "vectors"},
 		{"XGBoost lengths", change(xgb, `"right_children":[`, `"right_children":[1,`), "right_children"},
 		{"XGBoost features", change(xgb, `"num_class":"0","num_feature":"8"`, `"num_class":"0","num_feature":"99999999999"`), "num_feature"},
+		{"XGBoost NaN", change(xgb, `"split_conditions":[`, `"split_conditions":[NaN],"x":[`), "split_conditions has 1"},
+		{"XGBoost NaN for a threshold", nanThreshold(xgb), "not a number"},
 		{"XGBoost UBJ cut off", ubj[:len(ubj)/2], "damaged at byte"},
 		{"XGBoost UBJ count", change(ubj, "[#L\x00\x00\x00\x00", "[#L\x7f\x00\x00\x00"), "length"},
 	} {
@@ -185,6 +187,13 @@ func TestBadFilesAreExplained(t *testing.T) {
 			}
 		})
 	}
+}
+
+// nanThreshold puts NaN where a split has its threshold.
+func nanThreshold(text string) string {
+	before, after, _ := strings.Cut(text, `"split_conditions":[`)
+	_, rest, _ := strings.Cut(after, ",")
+	return before + `"split_conditions":[NaN,` + rest
 }
 
 // FuzzParse holds the loaders to an error or a model that answers and explains.
