@@ -61,7 +61,7 @@ func Train(dir string) (Model, error) {
 		}
 		m.Rows = append(m.Rows, row)
 	}
-	return m, os.WriteFile(m.File, []byte(forest(random)), 0o644)
+	return m, os.WriteFile(m.File, []byte(Forest(random, Trees, Depth, Features)), 0o644)
 }
 
 // Library asks model.py how long the libraries take in process, in µs of
@@ -79,14 +79,14 @@ func (m Model) Library(what string) (map[string]float64, error) {
 	return out, json.Unmarshal(b, &out)
 }
 
-// forest writes complete trees with random splits in LightGBM's text format.
-func forest(random *rand.Rand) string {
+// Forest writes complete trees with random splits in LightGBM's text format.
+func Forest(random *rand.Rand, trees, depth, features int) string {
 	var b strings.Builder
 	b.WriteString("tree\nversion=v4\nnum_class=1\nnum_tree_per_iteration=1\nlabel_index=0\n")
-	fmt.Fprintf(&b, "max_feature_idx=%d\nobjective=binary sigmoid:1\nfeature_names=%s\nfeature_infos=%s\n\n", Features-1,
-		list(Features, func(i int) string { return fmt.Sprint("f", i) }), list(Features, func(int) string { return "[-5:5]" }))
-	const leaves = 1 << Depth
-	const inner = leaves - 1
+	fmt.Fprintf(&b, "max_feature_idx=%d\nobjective=binary sigmoid:1\nfeature_names=%s\nfeature_infos=%s\n\n", features-1,
+		list(features, func(i int) string { return fmt.Sprint("f", i) }), list(features, func(int) string { return "[-5:5]" }))
+	leaves := 1 << depth
+	inner := leaves - 1
 	// The nodes of a complete tree are numbered level by level; a child beyond
 	// the last inner node is the leaf of that place, written as its complement.
 	child := func(i int) string {
@@ -95,14 +95,14 @@ func forest(random *rand.Rand) string {
 		}
 		return strconv.Itoa(^(i - inner))
 	}
-	for t := range Trees {
+	for t := range trees {
 		fmt.Fprintf(&b, "Tree=%d\nnum_leaves=%d\nnum_cat=0\n", t, leaves)
 		for _, row := range []struct {
 			name string
 			n    int
 			at   func(int) string
 		}{
-			{"split_feature", inner, func(int) string { return strconv.Itoa(random.IntN(Features)) }},
+			{"split_feature", inner, func(int) string { return strconv.Itoa(random.IntN(features)) }},
 			{"split_gain", inner, func(int) string { return "1" }},
 			{"threshold", inner, func(int) string { return strconv.FormatFloat(random.NormFloat64(), 'g', -1, 64) }},
 			{"decision_type", inner, func(int) string { return "2" }},

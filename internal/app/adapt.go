@@ -109,6 +109,12 @@ func (m models) Version(ctx context.Context, project, model string) (slipway.Dig
 	return v.Content, v.Signature, err
 }
 
+// Learned gives the inputs that a version was trained on.
+func (m models) Learned(ctx context.Context, project, model string) (*slipway.Frame, error) {
+	r, err := m.Reference(ctx, project, model)
+	return r.Rows, err
+}
+
 // certificates tells delivery what the gates said, and replays golden rows.
 type certificates struct{ gate *gate.Service }
 

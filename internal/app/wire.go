@@ -130,7 +130,7 @@ func (s *server) wireModels(p *parts) {
 func (s *server) wireServing(ctx context.Context, p *parts) (err error) {
 	ctx = slipway.WithPrincipal(ctx, slipway.Principal{Name: "slipway/serving", Role: slipway.Operator})
 	p.serving, err = serving.New(ctx, serving.Options{Dir: s.workspace.path("serving"), Loader: p.loader, Key: p.key.Public().(ed25519.PublicKey),
-		Durability: serving.Durability(s.config.Get(config.Durable)), Versions: models{p.models}, Logged: logged{&p.monitor},
+		Durability: serving.Durability(s.config.Get(config.Durable)), Versions: models{p.models}, Background: models{p.models}, Logged: logged{&p.monitor},
 		Tripped: func(ctx context.Context, t serving.Trip) {
 			ctx = slipway.WithPrincipal(ctx, slipway.Principal{Name: "slipway/breaker", Role: slipway.Operator})
 			s.report(ctx, "a breaker's trip was not acted upon", p.delivery.Tripped(ctx, t.Project, t.Release, t.Reason))

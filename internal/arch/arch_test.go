@@ -20,9 +20,11 @@ const module = "github.com/slipway-ml/slipway"
 var arrows = map[string][]string{
 	"":                  {},
 	"internal/kit":      {""},
-	"internal/backend":  {"", "internal/kit", "internal/tree"},
+	"internal/backend":  {"", "internal/kit", "internal/tree", "internal/linear", "internal/onnx"},
 	"internal/stat":     {""},
 	"internal/tree":     {""},
+	"internal/linear":   {""},
+	"internal/onnx":     {"", "internal/tree", "internal/linear"},
 	"internal/content":  {"", "internal/kit", "internal/backend"},
 	"internal/project":  {""},
 	"internal/cli":      {"", "internal/kit", "internal/project"},
@@ -36,7 +38,7 @@ var arrows = map[string][]string{
 	"templates":         {},
 	"cmd/slipway":       {"internal/app"},
 	"cmd/slipway-query": {"internal/kit"},
-	"bench":             {"", "internal/kit", "internal/stat", "internal/tree", "internal/content", "internal/app"},
+	"bench":             {"", "internal/kit", "internal/stat", "internal/tree", "internal/linear", "internal/onnx", "internal/content", "internal/app"},
 }
 
 // columns says which files of a capability may import which library: the file's

@@ -13,6 +13,7 @@ type pathFeature struct {
 	literal []uint32 // its conditions: 2·answer where the row must go right, +1 where left
 	ones    int      // within a chunk: pattern bits that must be 1,
 	zeros   int      // and those that must be 0
+	rows    []uint64 // of the background, those that satisfy its conditions
 }
 
 // cutter cuts one tree into chunks and deep leaves.
@@ -55,7 +56,12 @@ func (c *cutter) cut(j int32, path []pathFeature) {
 	if j == 0 && n.Leaf() {
 		return // all of it is base value
 	}
-	if size := len(path) + c.splits[j]; size <= chunkBits && len(c.x.table)+chunkBits<<size <= maxTable {
+	if b := c.x.background; b != nil && b.predictions {
+		if n.Leaf() {
+			c.deep.leaf(j)
+			return
+		}
+	} else if size := len(path) + c.splits[j]; size <= chunkBits && len(c.x.table)+chunkBits<<size <= maxTable {
 		c.chunk(j, path)
 		return
 	}
@@ -82,6 +88,9 @@ func (c *cutter) follow(path []pathFeature, n *Node, child int32, bit int) []pat
 	}
 	p := &out[at]
 	p.share *= share
+	if b := c.x.background; b != nil && !b.predictions {
+		p.rows = b.pass(p.rows, c.x.answers.of[n], child == n.Right)
+	}
 	switch {
 	case bit == 0:
 		literal := c.x.answers.of[n] << 1
@@ -129,7 +138,7 @@ func (c *cutter) chunk(j int32, path []pathFeature) {
 	walk = func(k int32, path []pathFeature) {
 		n := &c.tree.Nodes[k]
 		if n.Leaf() {
-			x.base[c.tree.Output] += addLeaf(table, features, path, (n.Value-c.center)/x.e.scale())
+			x.base[c.tree.Output] += c.addLeaf(table, features, path, (n.Value-c.center)/x.e.scale())
 			return
 		}
 		walk(n.Left, c.follow(path, n, n.Left, place[k]))
@@ -151,9 +160,14 @@ func (c *cutter) chunk(j int32, path []pathFeature) {
 
 // addLeaf adds one leaf to the table of its chunk and returns what the leaf is
 // worth when no feature is known.
-func addLeaf(table []float64, features []int32, path []pathFeature, value float64) float64 {
+func (c *cutter) addLeaf(table []float64, features []int32, path []pathFeature, value float64) float64 {
 	m := len(path)
-	own := leafTable(path, value)
+	var own []float64
+	if b := c.x.background; b != nil {
+		own = b.leafTable(path, value)
+	} else {
+		own = leafTable(path, value)
+	}
 	var at [chunkBits]int
 	for i, p := range path {
 		at[i] = slices.Index(features, p.feature)

@@ -33,6 +33,8 @@ type column struct {
 // padding look at it and go left.
 type columns struct {
 	float32 bool
+	round32 bool // see Ensemble.Round32
+	plain   bool // see Ensemble.Plain
 	list    []column
 	index   map[column]int32
 
@@ -64,7 +66,7 @@ const (
 // newColumns collects the columns of e; nil says that the model is too wide or
 // its categories are too many for the fast kernels.
 func newColumns(e *Ensemble) *columns {
-	c := &columns{float32: e.Float32, list: []column{{-1, viewNaNLeft}}, cats: []*category{nil},
+	c := &columns{float32: e.Float32, round32: e.Float32 || e.Round32, plain: e.Plain, list: []column{{-1, viewNaNLeft}}, cats: []*category{nil},
 		index: map[column]int32{}, ordinal: map[*Node]uint32{}}
 	for i := range e.Trees {
 		t := &e.Trees[i]
@@ -124,12 +126,25 @@ func (c *columns) threshold(n *Node) float64 {
 	switch {
 	case c.float32:
 		return s
+	case c.plain:
 	case s >= -zeroThreshold && s < 0:
 		return -zeroThreshold
 	case s >= 0 && s < zeroThreshold:
 		s = zeroThreshold
 	}
 	return math.Nextafter(s, math.Inf(1))
+}
+
+// ZeroMoved is the threshold t for which x <= t says of a plain number what
+// LightGBM says of threshold, which takes all of ±1e-35 for zero.
+func (e *Ensemble) ZeroMoved(threshold float64) float64 {
+	switch {
+	case threshold >= -zeroThreshold && threshold < 0:
+		return math.Nextafter(-zeroThreshold, math.Inf(-1))
+	case threshold >= 0 && threshold < zeroThreshold:
+		return zeroThreshold
+	}
+	return threshold
 }
 
 // table fills the lines of all categorical columns.
@@ -240,7 +255,7 @@ func fillRow[T float32 | float64](c *columns, x []float64, v []T, lines []uint32
 	for i := 1; i < len(list); i++ {
 		k := list[i]
 		y := T(x[k.feature])
-		if c.float32 {
+		if c.round32 {
 			y = T(float32(y))
 		}
 		if y > largest {

@@ -16,6 +16,7 @@ package tree
 // deepTree is a tree without its chunks. Nodes are in depth-first order.
 type deepTree struct {
 	output, depth, points int
+	distinct              int // features on the longest path, at most
 	nodes                 []deepNode
 }
 
@@ -102,6 +103,11 @@ func (b *deepBuilder) finish() {
 		return at
 	}
 	build(0, nil, 0)
+	t.distinct = distinct
+	if b.x.background != nil { // walked by pairs, without quadrature
+		b.x.deep = append(b.x.deep, t)
+		return
+	}
 	t.points = (distinct + 1) / 2
 	for len(b.x.rule) <= t.points {
 		b.x.rule = append(b.x.rule, rule{})

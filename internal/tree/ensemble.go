@@ -42,7 +42,7 @@ const (
 // Ensemble is a set of trees whose leaves are summed into one margin per
 // output.
 type Ensemble struct {
-	Source     string     // "lightgbm" or "xgboost"
+	Source     string     // "lightgbm", "xgboost" or "sklearn"
 	Objective  string     // as the library names it
 	Features   []string   // names, in the order of a row
 	Categories [][]string // for each feature, the text of code 0, 1, …; nil where the file does not say
@@ -54,6 +54,14 @@ type Ensemble struct {
 	// sends x < threshold to the left, as in XGBoost. Otherwise they are float64
 	// and x <= threshold goes left, as in LightGBM.
 	Float32 bool
+
+	// Round32 rounds rows to float32 before they are compared with float64
+	// thresholds by x <= threshold, as in scikit-learn's trees.
+	Round32 bool
+
+	// Plain says that no number counts as zero but zero; LightGBM takes all of
+	// ±1e-35 for it.
+	Plain bool
 
 	// Average divides each sum by the number of trees of one output, as in
 	// LightGBM's random forests. (LightGBM's own raw_score and pred_contrib leave
@@ -107,9 +115,10 @@ const (
 // right says where x goes at n: the plain statement of the rule that the fast
 // kernels keep to.
 func (e *Ensemble) right(t *Tree, n *Node, x float64) bool {
-	if e.Float32 {
+	if e.Float32 || e.Round32 {
 		x = float64(float32(x))
-	} else if math.Abs(x) <= zeroThreshold {
+	}
+	if !e.Float32 && !e.Plain && math.Abs(x) <= zeroThreshold {
 		x = 0 // LightGBM reads rows so
 	}
 	if n.Set != 0 {

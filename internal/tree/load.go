@@ -12,7 +12,7 @@ import (
 const maxModelBytes = 1 << 30
 
 // Load reads a model file, telling its format by its content: LightGBM's text
-// format (v2 to v4), or XGBoost's JSON or UBJSON (1.0 to 3.x). A file that is
+// format (v2 to v4) or dump_model's JSON, or XGBoost's JSON or UBJSON (1.0 to 3.x). A file that is
 // neither, is damaged, or needs what this package does not have (linear leaves,
 // XGBoost's gblinear, vector leaves) is an Invalid error that says where.
 func Load(r io.Reader) (*Ensemble, error) {
@@ -45,6 +45,8 @@ func parse(data []byte) (*Ensemble, error) {
 		return nil, slipway.Errorf(slipway.Invalid, "the model file is empty")
 	case bytes.HasPrefix(head, []byte("tree\n")), bytes.HasPrefix(head, []byte("tree\r\n")):
 		return parseLightGBM(data)
+	case head[0] == '{' && looksLikeDump(data):
+		return parseLightGBMDump(data)
 	case head[0] == '{' && (len(head) == 1 || bytes.IndexByte([]byte("\"} \t\r\n"), head[1]) >= 0):
 		return parseXGBoost(data)
 	case head[0] == '{':

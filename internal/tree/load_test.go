@@ -87,6 +87,38 @@ func TestXGBoostOfOlderReleases(t *testing.T) {
 	}
 }
 
+// LightGBM's JSON is another way to write the same model (dump.py).
+func TestLightGBMDumpIsTheTextFile(t *testing.T) {
+	files, _ := filepath.Glob("testdata/*.dump.json")
+	if len(files) < 7 {
+		t.Fatalf("there are %d dumps", len(files))
+	}
+	for _, file := range files {
+		want, got := loadFile(t, strings.TrimSuffix(file, ".dump.json")+".txt"), loadFile(t, file)
+		// The order of sets and the digits of gains are the writer's choice.
+		n := len(want.Features)
+		for i := range want.Trees {
+			if len(want.Trees[i].Nodes) != len(got.Trees[i].Nodes) {
+				t.Fatalf("%s tree %d: %d nodes, the text has %d", file, i, len(got.Trees[i].Nodes), len(want.Trees[i].Nodes))
+			}
+			for j := range want.Trees[i].Nodes {
+				a, b := want.Trees[i].Nodes[j], got.Trees[i].Nodes[j]
+				if a.Set != 0 && cmp.Diff(want.Trees[i].Sets[a.Set-1], got.Trees[i].Sets[b.Set-1]) != "" {
+					t.Fatalf("%s tree %d node %d: other categories", file, i, j)
+				}
+				a.Set, b.Set, a.Gain, b.Gain = 0, 0, 0, 0
+				if diff := cmp.Diff(a, b); diff != "" {
+					t.Fatalf("%s tree %d node %d: %s", file, i, j, diff)
+				}
+			}
+		}
+		want.Trees, got.Trees = nil, nil
+		if diff := cmp.Diff(want, got); diff != "" || n == 0 {
+			t.Errorf("%s: %s", file, diff)
+		}
+	}
+}
+
 func TestWindowsLineEnds(t *testing.T) {
 	want := loadFile(t, "testdata/lgb-sigmoid.txt")
 	got, err := Parse(bytes.ReplaceAll(read(t, "lgb-sigmoid.txt"), []byte("\n"), []byte("\r\n")))
@@ -99,6 +131,7 @@ func TestWindowsLineEnds(t *testing.T) {
 }
 
 func TestBadFilesAreExplained(t *testing.T) {
+	dump := string(read(t, "lgb-binary.dump.json"))
 	lgb, xgb, ubj := string(read(t, "lgb-sigmoid.txt")), string(read(t, "xgb-base.json")), string(read(t, "xgb-tweedie.ubj"))
 	change := func(text, from, to string) string {
 		if !strings.Contains(text, from) {
@@ -124,6 +157,15 @@ func TestBadFilesAreExplained(t *testing.T) {
 		{"LightGBM tree lost", change(lgb, "Tree=3", "Trex=3"), "announces 10 trees, but 9"},
 		{"LightGBM cycle", change(lgb, "left_child=2", "left_child=1"), "parents"},
 		{"LightGBM child", change(lgb, "left_child=2", "left_child=99"), "node 99"},
+		{"dump cut off", dump[:len(dump)/2], "ends in the middle"},
+		{"dump decision", change(dump, `"decision_type":"<="`, `"decision_type":"<"`), "decision_type"},
+		{"dump missing", change(dump, `"missing_type":"NaN"`, `"missing_type":"Nil"`), "missing_type"},
+		{"dump threshold", change(dump, `"threshold":`, `"threshold":true,"x":`), "threshold"},
+		{"dump nested", dump[:strings.Index(dump, `"tree_structure":`)] + `"tree_structure":` + strings.Repeat(`{"left_child":`, 5000), "ends in the middle"},
+		{"dump deep", dump[:strings.Index(dump, `"tree_structure":`)] + `"tree_structure":` + strings.Repeat(`{"decision_type":"<=","missing_type":"NaN","threshold":1,"right_child":{"leaf_value":1},"left_child":`, 2000) +
+			`{"leaf_value":1}` + strings.Repeat("}", 2000) + "}]}", "deeper"},
+		{"dump nodes of one child", change(dump, `"right_child":`, `"x":`), "one child"},
+		{"dump of nothing", change(dump, `"leaf_value":`, `"x":`), "leaf_value"},
 		{"XGBoost cut off", xgb[:len(xgb)/2], "ends in the middle"},
 		{"XGBoost damaged", change(xgb, `"num_class":`, `"num_class"?`), "byte"},
 		{"XGBoost kind", change(xgb, `"trees":[`, `"trees":7,"x":[`), "trees"},
@@ -133,6 +175,8 @@ func TestBadFilesAreExplained(t *testing.T) {
 		{"XGBoost vector leaf", change(xgb, `"size_leaf_vector":"1"`, `"size_leaf_vector":"3"`), "vectors"},
 		{"XGBoost lengths", change(xgb, `"right_children":[`, `"right_children":[1,`), "right_children"},
 		{"XGBoost features", change(xgb, `"num_class":"0","num_feature":"8"`, `"num_class":"0","num_feature":"99999999999"`), "num_feature"},
+		{"XGBoost NaN", change(xgb, `"split_conditions":[`, `"split_conditions":[NaN],"x":[`), "split_conditions has 1"},
+		{"XGBoost NaN for a threshold", nanThreshold(xgb), "not a number"},
 		{"XGBoost UBJ cut off", ubj[:len(ubj)/2], "damaged at byte"},
 		{"XGBoost UBJ count", change(ubj, "[#L\x00\x00\x00\x00", "[#L\x7f\x00\x00\x00"), "length"},
 	} {
@@ -145,9 +189,16 @@ func TestBadFilesAreExplained(t *testing.T) {
 	}
 }
 
+// nanThreshold puts NaN where a split has its threshold.
+func nanThreshold(text string) string {
+	before, after, _ := strings.Cut(text, `"split_conditions":[`)
+	_, rest, _ := strings.Cut(after, ",")
+	return before + `"split_conditions":[NaN,` + rest
+}
+
 // FuzzParse holds the loaders to an error or a model that answers and explains.
 func FuzzParse(f *testing.F) {
-	for _, name := range []string{"lgb-small.txt", "xgb-small.json", "xgb-small.ubj", "bad-gblinear.json"} {
+	for _, name := range []string{"lgb-small.txt", "xgb-small.json", "xgb-small.ubj", "bad-gblinear.json", "lgb-small.dump.json"} {
 		f.Add(read(f, name))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

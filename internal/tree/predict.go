@@ -105,6 +105,8 @@ type engine[T float32 | float64] struct {
 	base    []T
 	scale   float64
 	pool    sync.Pool // of *scratch[T]
+	wide    *wide     // nil where the processor or the model is not of that kind
+	spare   sync.Pool // of *wideScratch
 }
 
 // scratch is what one call needs: a block of laid-out rows and their sums.
@@ -136,6 +138,9 @@ func newEngine[T float32 | float64](e *Ensemble, c *columns) *engine[T] {
 		g.base = append(g.base, T(b))
 	}
 	g.pool.New = func() any { return &scratch[T]{} }
+	if g.wide = newWide(e, c); g.wide != nil {
+		g.spare.New = func() any { return g.wide.scratch(len(e.Base)) }
+	}
 	return g
 }
 
@@ -152,6 +157,13 @@ func (g *engine[T]) scratch(rows int) *scratch[T] {
 }
 
 func (g *engine[T]) margins(p *Predictor, dst, x []float64, rows int) {
+	if g.wide != nil && rows >= minWideRows && g.scale == 1 {
+		base := any(g.base).([]float32) // no other engine is wide
+		s := g.spare.Get().(*wideScratch)
+		g.wide.margins(s, base, dst, x, len(p.e.Features), rows)
+		g.spare.Put(s)
+		return
+	}
 	block := min(rows, rowBlock)
 	s := g.scratch(block)
 	width, outputs := len(p.e.Features), len(g.base)

@@ -37,8 +37,13 @@ type Explainer struct {
 	inverses int       // how many numbers keepInverses keeps
 	block    int       // rows at a time
 	base     []float64 // by output: what a prediction is before any feature is known
-	few      sync.Pool // of *workspace[uint8], eight rows
-	many     sync.Pool // of *workspace[uint64], 64 rows
+
+	background *background // nil for path-dependent values
+	weight     [][]float64 // see pairWalk
+	predictor  *Predictor  // of margins, for explanations in the space of predictions
+
+	few  sync.Pool // of *workspace[uint8], eight rows
+	many sync.Pool // of *workspace[uint64], 64 rows
 }
 
 // chunk is a subtree with a table.
@@ -70,31 +75,63 @@ const (
 // file does not tell how many training rows came through each node, or where a
 // single explanation would have millions of values.
 func NewExplainer(e *Ensemble) (*Explainer, error) {
-	if e.Outputs*len(e.Features) > maxWidth {
-		return nil, slipway.Errorf(slipway.Invalid, "the model cannot be explained: it has %d outputs and %d features", e.Outputs, len(e.Features))
-	}
 	for i := range e.Trees {
 		if n := e.Trees[i].Nodes; len(n) > 1 && n[0].Cover <= 0 {
 			return nil, slipway.Errorf(slipway.Invalid, "the model cannot be explained: tree %d has no cover (how many training rows came through each node)", i).
 				WithHint("Save the model with the library that trained it; cover is in its own format.")
 		}
 	}
-	x := &Explainer{e: e, answers: newAnswers(e), block: 64, base: append([]float64(nil), e.Base...)}
-	if e.Outputs*len(e.Features) > wideModel {
-		x.block = 8
+	x, err := prepare(e)
+	if err != nil {
+		return nil, err
 	}
 	for i := range e.Trees {
 		x.addTree(i)
 	}
+	x.finish()
+	return x, nil
+}
+
+// prepare makes an Explainer without trees.
+func prepare(e *Ensemble) (*Explainer, error) {
+	if e.Outputs*len(e.Features) > maxWidth {
+		return nil, slipway.Errorf(slipway.Invalid, "the model cannot be explained: it has %d outputs and %d features", e.Outputs, len(e.Features))
+	}
+	x := &Explainer{e: e, answers: newAnswers(e), block: 64, base: append([]float64(nil), e.Base...)}
+	if e.Outputs*len(e.Features) > wideModel {
+		x.block = 8
+	}
+	return x, nil
+}
+
+// finish drops what only building needs.
+func (x *Explainer) finish() {
 	x.table = append([]float32(nil), x.table...) // without what growing left over
 	x.answers.of = nil                           // only building asks for it
 	x.few.New = func() any { return newWorkspace[uint8](x) }
 	x.many.New = func() any { return newWorkspace[uint64](x) }
-	return x, nil
+	deepest := 0
+	for i := range x.deep {
+		deepest = max(deepest, x.deep[i].distinct)
+	}
+	if x.background != nil && deepest > 0 {
+		x.weight = weights(deepest + 1)
+	}
+	if x.background != nil && x.background.predictions {
+		x.predictor = NewPredictor(x.e)
+	}
+}
+
+// points is the quadrature rule of n points, from what is kept of them.
+func (x *Explainer) points(n int) rule {
+	if n < len(x.rule) && x.rule[n].t != nil {
+		return x.rule[n]
+	}
+	return newRule(n)
 }
 
 // Base is, for each output, the value that a row's contributions start from:
-// the mean margin over the training rows' cover.
+// the mean margin over the training rows' cover, or over the background.
 func (x *Explainer) Base() []float64 { return append([]float64(nil), x.base...) }
 
 // Explain writes to dst, for each of rows rows and each output, one value per
@@ -132,6 +169,9 @@ type workspace[M mask] struct {
 	order  []uint8
 	phi    []float64 // outputs × features × size
 	stack  *deepStack
+	state  []uint8   // see pairWalk
+	pair   []float64 // outputs × features, of one background row
+	margin []float64 // of the block, for predictions
 
 	touched float32 // see addFew
 }
@@ -142,6 +182,13 @@ func newWorkspace[M mask](x *Explainer) *workspace[M] {
 		order: make([]uint8, size), phi: make([]float64, x.e.Outputs*len(x.e.Features)*size)}
 	if c := x.answers.columns; c != nil {
 		w.rows, w.lines = make([]float64, size*len(c.list)), make([]uint32, size*len(c.list))
+	}
+	if b := x.background; b != nil {
+		w.state = make([]uint8, len(x.e.Features))
+		if b.predictions {
+			w.pair, w.margin = make([]float64, x.e.Outputs*len(x.e.Features)), make([]float64, size*x.e.Outputs)
+		}
+		return w
 	}
 	w.stack = newDeepStack(x.deep)
 	return w
@@ -157,13 +204,10 @@ func explainBlock[M mask](x *Explainer, w *workspace[M], dst, in []float64, n in
 	} else {
 		addMany(x, w)
 	}
-	for i := range x.deep {
-		t := &x.deep[i]
-		for r := range n {
-			walk := deepWalk[M]{deepStack: w.stack, tree: t, rule: x.rule[t.points], masks: w.masks, row: r,
-				phi: w.phi[t.output*features*w.size+r:], stride: w.size}
-			walk.start()
-		}
+	if x.background != nil {
+		explainPairs(x, w, in, n)
+	} else {
+		explainDeep(x, w, n)
 	}
 	for r := range n {
 		for k, base := range x.base {
@@ -173,5 +217,35 @@ func explainBlock[M mask](x *Explainer, w *workspace[M], dst, in []float64, n in
 			}
 			out[features] = base
 		}
+	}
+}
+
+// explainDeep adds what deep leaves contribute, by quadrature.
+func explainDeep[M mask](x *Explainer, w *workspace[M], n int) {
+	features := len(x.e.Features)
+	for i := range x.deep {
+		t := &x.deep[i]
+		for r := range n {
+			walk := deepWalk[M]{deepStack: w.stack, tree: t, rule: x.rule[t.points], masks: w.masks, row: r,
+				phi: w.phi[t.output*features*w.size+r:], stride: w.size}
+			walk.start()
+		}
+	}
+}
+
+// explainPairs adds what deep leaves contribute, by background row.
+func explainPairs[M mask](x *Explainer, w *workspace[M], in []float64, n int) {
+	if len(x.deep) == 0 {
+		return
+	}
+	if x.background.predictions {
+		x.predictor.Margin(w.margin, in, n)
+	}
+	for r := range n {
+		var margin []float64
+		if x.background.predictions {
+			margin = w.margin[r*x.e.Outputs:][:x.e.Outputs]
+		}
+		pairs(x, w, r, margin)
 	}
 }

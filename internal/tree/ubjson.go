@@ -161,7 +161,11 @@ func (u *ubj) float(m byte) error {
 	} else {
 		v = float64(math.Float32frombits(binary.BigEndian.Uint32(b)))
 	}
-	if math.IsNaN(v) || math.IsInf(v, 0) {
+	if math.IsNaN(v) {
+		u.out = append(u.out, "null"...) // see xgboostFloats
+		return nil
+	}
+	if math.IsInf(v, 0) {
 		return u.fail("%v is not a finite number", v)
 	}
 	u.out = strconv.AppendFloat(u.out, v, 'g', -1, size)

@@ -29,7 +29,7 @@ type xgboostFile struct {
 			GBTree struct {
 				Model *xgboostModel `json:"model"`
 			} `json:"gbtree"`
-			WeightDrop []float32 `json:"weight_drop"`
+			WeightDrop xgboostFloats `json:"weight_drop"`
 		} `json:"gradient_booster"`
 		Objective struct {
 			Name string `json:"name"`
@@ -54,7 +54,7 @@ type xgboostEncoding struct {
 
 func parseXGBoost(data []byte) (*Ensemble, error) {
 	var file xgboostFile
-	d := json.NewDecoder(bytes.NewReader(data))
+	d := json.NewDecoder(bytes.NewReader(withoutNaN(data)))
 	if err := d.Decode(&file); err != nil {
 		return nil, jsonError(err, d.InputOffset())
 	}

@@ -2,7 +2,9 @@ package tree
 
 import (
 	"bytes"
+	"math"
 	"slices"
+	"strconv"
 
 	"github.com/slipway-ml/slipway"
 )
@@ -12,10 +14,10 @@ type xgboostTree struct {
 	Left       []int32       `json:"left_children"`
 	Right      []int32       `json:"right_children"`
 	Feature    []int32       `json:"split_indices"`
-	Condition  []float32     `json:"split_conditions"` // threshold, or the value of a leaf
+	Condition  xgboostFloats `json:"split_conditions"` // threshold, or the value of a leaf
 	Default    []xgboostFlag `json:"default_left"`
 	Kind       []int8        `json:"split_type"` // 1 is categorical; absent before 1.3
-	Hessian    []float32     `json:"sum_hessian"`
+	Hessian    xgboostFloats `json:"sum_hessian"`
 	Gain       []float32     `json:"loss_changes"`
 	Categories []int32       `json:"categories"`
 	CatNodes   []int32       `json:"categories_nodes"`
@@ -24,6 +26,57 @@ type xgboostTree struct {
 	Param      struct {
 		LeafSize string `json:"size_leaf_vector"`
 	} `json:"tree_param"`
+}
+
+// xgboostFloats are numbers of which null is NaN; see withoutNaN.
+type xgboostFloats []float32
+
+func (x *xgboostFloats) UnmarshalJSON(text []byte) error {
+	if len(text) < 2 || text[0] != '[' {
+		return slipway.Errorf(slipway.Invalid, "there is no list of numbers where one belongs")
+	}
+	text = bytes.TrimSpace(text[1 : len(text)-1])
+	if len(text) == 0 {
+		return nil
+	}
+	out := make([]float32, 0, bytes.Count(text, []byte(","))+1)
+	for word := range bytes.SplitSeq(text, []byte(",")) {
+		if word = bytes.TrimSpace(word); string(word) == "null" {
+			out = append(out, float32(math.NaN()))
+			continue
+		}
+		v, err := strconv.ParseFloat(string(word), 32)
+		if err != nil {
+			return slipway.Errorf(slipway.Invalid, "%.40q is not a number", word)
+		}
+		out = append(out, float32(v))
+	}
+	*x = out
+	return nil
+}
+
+// withoutNaN makes JSON of what XGBoost before 3.0 writes: for a categorical
+// split, which needs no threshold, it writes NaN, which JSON does not have.
+func withoutNaN(data []byte) []byte {
+	if !bytes.Contains(data, []byte("NaN")) {
+		return data
+	}
+	out, quoted := make([]byte, 0, len(data)), false
+	for i := 0; i < len(data); i++ {
+		switch b := data[i]; {
+		case quoted && b == '\\' && i+1 < len(data):
+			out = append(out, b)
+			i++
+		case b == '"':
+			quoted = !quoted
+		case !quoted && b == 'N' && bytes.HasPrefix(data[i:], []byte("NaN")):
+			out = append(out, "null"...)
+			i += 2
+			continue
+		}
+		out = append(out, data[i])
+	}
+	return out
 }
 
 // xgboostFlag is true or false, or 1 or 0, depending on the release.

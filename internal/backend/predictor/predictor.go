@@ -55,10 +55,49 @@ type Explainer interface {
 	Explain(ctx context.Context, in *slipway.Frame) (Explanation, error)
 }
 
+// Attributor is an Explainer that takes wishes.
+type Attributor interface {
+	Explainer
+
+	// Attribute is Explain by the way that ask names. It fails with Invalid
+	// where the model does not have that way.
+	Attribute(ctx context.Context, in *slipway.Frame, ask Ask) (Explanation, error)
+}
+
+// Spaces of an explanation.
+const (
+	Margin           = "margin"     // before the link, such as log-odds
+	PredictionSpace  = "prediction" // what Predict answers, such as a probability
+	MaxBackground    = 4096         // rows
+	MethodPath       = "tree_path_dependent"
+	MethodBackground = "tree_interventional"
+	MethodLinear     = "linear"
+	MethodPermute    = "permutation"
+	MethodKernel     = "kernel"
+)
+
+// Ask says how to explain; its zero value is the model's own exact way.
+type Ask struct {
+	// Background rows stand for a feature whose value is not known: its value is
+	// drawn from them, independently of the other features. Without them trees
+	// average over the training rows' cover.
+	Background   *slipway.Frame
+	Space        string // Margin or PredictionSpace; "" is Margin
+	Interactions bool   // also attribute to pairs of features
+}
+
 // Weigher is a Model whose file tells what training made of each feature.
 type Weigher interface {
 	// Importance lists the features in the model's order.
 	Importance() []Importance
+}
+
+// Exporter is a Model that can be written in another format.
+type Exporter interface {
+	// ONNX writes the model for ONNX Runtime; package onnx says what the file
+	// takes and gives. It fails with Invalid where ONNX cannot say what the model
+	// computes.
+	ONNX() ([]byte, error)
 }
 
 // Importance is how much one feature mattered in training.
@@ -76,8 +115,22 @@ type Explanation struct {
 	Feature []string    // names of the features in the model's order, F of them
 	Base    []float64   // K expected outputs
 	Value   [][]float64 // a row each: Value[r][o*F+f]
-	Space   string      // "margin": before the link, such as log-odds
+	Space   string      // Margin or PredictionSpace
 	Method  string      // such as "tree_path_dependent"
+
+	// Background names the rows that the values were taken against by the SHA-256
+	// of their numbers; "" where none were.
+	Background string
+
+	// Interaction, where asked for, holds a matrix for each row and output:
+	// Interaction[r][(o*F+f)*F+g] is what features f and g are worth together,
+	// split evenly between (f, g) and (g, f), and (f, f) what is left to f alone,
+	// so that a row of the matrix adds up to Value[r][o*F+f].
+	Interaction [][]float64
+
+	// Error is the standard error of each of Value, where it is an estimate; nil
+	// where it is exact.
+	Error [][]float64
 }
 
 // Loader knows one family of model files.

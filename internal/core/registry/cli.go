@@ -15,7 +15,7 @@ import (
 // Commands is `slipway model`.
 func Commands(e *cli.Env) []*cobra.Command {
 	cmd := &cobra.Command{Use: "model", Short: "Versions of models: what they take, and what made them"}
-	cmd.AddCommand(listCommand(e), showCommand(e), registerCommand(e), aliasCommand(e), diffCommand(e), historyCommand(e), deleteCommand(e))
+	cmd.AddCommand(listCommand(e), showCommand(e), registerCommand(e), aliasCommand(e), diffCommand(e), exportCommand(e), historyCommand(e), deleteCommand(e))
 	return []*cobra.Command{cmd}
 }
 

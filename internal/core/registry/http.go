@@ -61,6 +61,13 @@ type (
 const modelsPath = "/api/v1/projects/{project}/models"
 
 // Operations on models.
+// ExportVersion asks for a version in another format.
+type ExportVersion struct {
+	Project string `path:"project"`
+	Model   string `path:"model" doc:"name, name@vN or name@alias"`
+	Format  string `query:"to" enum:"onnx"`
+}
+
 var (
 	OpModels      = web.Op[InProject, []Model]{Method: "GET", Path: modelsPath, Needs: slipway.Reader, Tag: "registry", Summary: "Models of a project"}
 	OpModel       = web.Op[NamedModel, Model]{Method: "GET", Path: modelsPath + "/{model}", Needs: slipway.Reader, Tag: "registry", Summary: "A model, its versions and its aliases"}
@@ -71,6 +78,7 @@ var (
 	OpDelete      = web.Op[NamedModel, slipway.ModelVersion]{Method: "DELETE", Path: "/api/v1/projects/{project}/model-versions/{model}", Needs: slipway.Operator, Tag: "registry", Summary: "Delete a version"}
 	OpImportance  = web.Op[NamedModel, []predictor.Importance]{Method: "GET", Path: "/api/v1/projects/{project}/model-versions/{model}/importance", Needs: slipway.Reader, Tag: "registry", Summary: "How much each feature of a version mattered in training"}
 	OpHistory     = web.Op[ModelsAt, []Held]{Method: "GET", Path: "/api/v1/projects/{project}/model-history", Needs: slipway.Reader, Tag: "registry", Summary: "Which versions stood in which stage, and what each alias meant, at a time"}
+	OpExport      = web.Op[ExportVersion, Exported]{Method: "GET", Path: "/api/v1/projects/{project}/model-versions/{model}/export", Needs: slipway.Reader, Tag: "registry", Summary: "A version in another format"}
 	OpDiff        = web.Op[CompareVersions, Diff]{Method: "GET", Path: "/api/v1/projects/{project}/model-diff", Needs: slipway.Reader, Tag: "registry", Summary: "What differs between two versions"}
 )
 
@@ -101,6 +109,13 @@ func (s *Service) Routes(a *web.API) {
 			in.At = s.o.Webhook.Clock.Now()
 		}
 		return s.History(ctx, in.Project, in.Model, in.At)
+	})
+	OpExport.Serve(a, func(ctx context.Context, in ExportVersion) (Exported, error) {
+		v, err := s.Find(ctx, in.Project, in.Model)
+		if err != nil {
+			return Exported{}, err
+		}
+		return s.Export(ctx, v, in.Format)
 	})
 	OpDiff.Serve(a, func(ctx context.Context, in CompareVersions) (Diff, error) {
 		from, err := s.Find(ctx, in.Project, in.From)

@@ -308,6 +308,41 @@ func TestImportanceIsReadAndNeverExecuted(t *testing.T) {
 	})
 }
 
+// stump is a LightGBM model of one split.
+const stump = "tree\nversion=v4\nnum_class=1\nnum_tree_per_iteration=1\nmax_feature_idx=0\nobjective=regression\n" +
+	"feature_names=age\nfeature_infos=[0:9]\n\nTree=0\nnum_leaves=2\nnum_cat=0\nsplit_feature=0\nthreshold=4.5\n" +
+	"decision_type=2\nleft_child=-1\nright_child=-2\nleaf_value=10 20\nleaf_count=3 1\ninternal_count=4\n\nend of trees\n"
+
+// TestExport writes a version in ONNX; one that ONNX cannot say, or that only
+// Python opens, is refused with the reason.
+func TestExport(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.frame = rows()
+		w.finish("r1", true, w.put(lateFlights(t)), "succeeded")
+		register := func(name, file, text string) string {
+			v, err := w.Register(w.ctx(slipway.Operator), slipway.ModelVersion{Project: "p", Name: name, Content: w.tree(file, text)}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return v.ID()
+		}
+		one, pickled := register("one", "model.txt", stump), register("m", "model.pkl", "pickle")
+		api := web.NewAPI("test")
+		w.Routes(api)
+		c := web.InProcess(api.Mux, slipway.Principal{Name: "ben", Role: slipway.Reader})
+		file, err := registry.OpExport.Call(t.Context(), c, registry.ExportVersion{Project: "p", Model: one, Format: registry.ONNX})
+		if err != nil || !bytes.Contains(file.Content, []byte("TreeEnsembleRegressor")) || cmp.Diff([]string{"age"}, file.Feature) != "" {
+			t.Errorf("the exported model is %q with features %v: %v", file.Content, file.Feature, err)
+		}
+		for model, says := range map[string]string{"late@v1": "categories", pickled: "Python only"} {
+			_, err := registry.OpExport.Call(t.Context(), c, registry.ExportVersion{Project: "p", Model: model, Format: registry.ONNX})
+			if !slipway.IsCode(err, slipway.Invalid) || !strings.Contains(err.Error(), says) {
+				t.Errorf("%s: got %v, want Invalid: %s", model, err, says)
+			}
+		}
+	})
+}
+
 // TestUploads sends what a hostile or broken client may send.
 func TestUploads(t *testing.T) {
 	pack := func(headers ...tar.Header) []byte {

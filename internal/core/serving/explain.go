@@ -43,8 +43,8 @@ type ExplainedFeature struct {
 
 // ExplainLogged attributes a logged prediction to its inputs, with the very
 // model version that answered it. It fails with NotFound when the prediction or
-// its model is not there any more, and with Invalid when the model has no exact
-// explanation.
+// its model is not there any more. A model without exact explanations is
+// explained by sampling against its training rows.
 func (s *Service) ExplainLogged(ctx context.Context, project, id string) (LoggedExplanation, error) {
 	out := LoggedExplanation{Prediction: id}
 	row, model, err := s.logged(ctx, project, id)
@@ -53,7 +53,7 @@ func (s *Service) ExplainLogged(ctx context.Context, project, id string) (Logged
 	}
 	out.Model = model
 	err = s.withModel(ctx, project, model, func(m predictor.Model) error {
-		x, err := explain(ctx, m, model, row)
+		x, err := s.attribute(ctx, project, model, m, row, Wish{})
 		if err != nil {
 			return err
 		}
@@ -61,7 +61,7 @@ func (s *Service) ExplainLogged(ctx context.Context, project, id string) (Logged
 		if err != nil {
 			return err
 		}
-		out.fill(row, answer, x)
+		out.fill(row, answer, &x)
 		return nil
 	})
 	return out, err

@@ -24,6 +24,21 @@ type ExplainPrediction struct {
 	ID      string `path:"id" doc:"as parameters.prediction_id gives it"`
 }
 
+// AttributeRows asks why a version answers rows as it does.
+type AttributeRows struct {
+	Project string `path:"project"`
+	Model   string `path:"model" doc:"name@vN"`
+	Body    Wish
+}
+
+// AttributeVersion asks what moves a version's answers on the whole.
+type AttributeVersion struct {
+	Project string `path:"project"`
+	Model   string `path:"model" doc:"name@vN"`
+	Rows    int    `query:"rows" minimum:"0" maximum:"10000" doc:"of the training set that are explained; default 500"`
+	Feature string `query:"feature" doc:"also show what this feature was worth in each row"`
+}
+
 // The operations. Predictions themselves have an address and a protocol of
 // their own.
 var (
@@ -31,6 +46,10 @@ var (
 		Needs: slipway.Reader, Tag: "serving", Summary: "Endpoints with their variants, traffic split, rates, latency by stage, failures and breakers"}
 	OpExplain = web.Op[ExplainPrediction, LoggedExplanation]{Method: "GET", Path: "/api/v1/projects/{project}/predictions/{id}/explanation",
 		Needs: slipway.Reader, Tag: "serving", Summary: "Why a logged prediction came out as it did: exact SHAP values by the model that answered it"}
+	OpAttribute = web.Op[AttributeRows, Attribution]{Method: "POST", Path: "/api/v1/projects/{project}/model-versions/{model}/attribution",
+		Needs: slipway.Reader, Tag: "serving", Summary: "Why a version answers rows as it does: exact, against a background, with interactions, or by sampling"}
+	OpGlobal = web.Op[AttributeVersion, GlobalAttribution]{Method: "GET", Path: "/api/v1/projects/{project}/model-versions/{model}/attribution",
+		Needs: slipway.Reader, Tag: "serving", Summary: "Mean |SHAP| of each feature over training rows, and one feature's dependence"}
 )
 
 // Routes binds the operations and /metrics.
@@ -40,6 +59,12 @@ func (s *Service) Routes(a *web.API) {
 	})
 	OpExplain.Serve(a, func(ctx context.Context, in ExplainPrediction) (LoggedExplanation, error) {
 		return s.ExplainLogged(ctx, in.Project, in.ID)
+	})
+	OpAttribute.Serve(a, func(ctx context.Context, in AttributeRows) (Attribution, error) {
+		return s.Attribute(ctx, in.Project, in.Model, in.Body)
+	})
+	OpGlobal.Serve(a, func(ctx context.Context, in AttributeVersion) (GlobalAttribution, error) {
+		return s.Global(ctx, in.Project, in.Model, in.Rows, in.Feature)
 	})
 	metrics := s.Metrics()
 	a.Handle("GET /metrics", slipway.Reader, func(w http.ResponseWriter, r *http.Request) error {

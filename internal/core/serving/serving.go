@@ -60,6 +60,7 @@ type Options struct {
 	Durability  Durability        // default Process
 	SegmentSize int64             // bytes after which a segment of the log is sealed; default 64 MiB
 	Versions    Versions          // may be nil: only resident models explain
+	Background  Background        // may be nil: requests bring the rows that explanations are taken against
 	Logged      Logged            // may be nil: only the gateway's own log is searched
 	// Tripped is told, in a goroutine of its own, that a breaker cut a variant
 	// off; again at the next start or manifest as long as the variant is named.

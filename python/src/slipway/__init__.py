@@ -13,12 +13,13 @@ from .environment import params
 from .error import SlipwayError
 from .feedback import label, labels
 from .inference import Prediction, predict
+from .model import Saved, save_model
 from .tracking import Run, log_artifact, log_metric, log_metrics, log_param, log_params, run, set_tag
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "Dataset", "Prediction", "Run", "SlipwayError", "Window",
+    "Dataset", "Prediction", "Run", "Saved", "SlipwayError", "Window",
     "dataset", "label", "labels", "log_artifact", "log_metric", "log_metrics", "log_param", "log_params",
-    "params", "predict", "run", "set_tag",
+    "params", "predict", "run", "save_model", "set_tag",
 ]  # fmt: skip

@@ -7,6 +7,7 @@ import (
 
 	"github.com/slipway-ml/slipway"
 	"github.com/slipway-ml/slipway/internal/backend/predictor"
+	"github.com/slipway-ml/slipway/internal/linear"
 	"github.com/slipway-ml/slipway/internal/tree"
 )
 
@@ -70,15 +71,25 @@ func (e *encoder) code(s *slipway.Series, i int) float64 {
 	return code
 }
 
-// model is a loaded ensemble.
+// engine is what answers rows of numbers: trees, or a linear model.
+type engine interface {
+	Features() int
+	Outputs() int
+	Predict(dst, x []float64, rows int)
+	Margin(dst, x []float64, rows int)
+}
+
+// model is a loaded ensemble, or linear model.
 type model struct {
 	signature slipway.Signature
-	ensemble  *tree.Ensemble
-	predictor *tree.Predictor
-	codes     []*encoder
-	scratch   sync.Pool // of *scratch
-
-	explainer func() (*tree.Explainer, error)
+	engine    engine
+	ensemble  *tree.Ensemble // nil for a linear model
+	linear    *linear.Model  // nil for trees
+	codes     []*encoder     // of a library's own file
+	derived   *derived       // of a form
+	whole     bool           // refuses missing values
+	scratch   sync.Pool      // of *scratch
+	explainers
 
 	mu     sync.Mutex
 	closed bool
@@ -86,9 +97,9 @@ type model struct {
 }
 
 var (
-	_ predictor.Model     = (*model)(nil)
-	_ predictor.Explainer = (*model)(nil)
-	_ predictor.Weigher   = (*model)(nil)
+	_ predictor.Model      = (*model)(nil)
+	_ predictor.Attributor = (*model)(nil)
+	_ predictor.Weigher    = (*model)(nil)
 )
 
 // chunk is how many rows are laid out at a time: enough for the kernels, few
@@ -97,16 +108,22 @@ const chunk = 512
 
 // scratch is what one call works in.
 type scratch struct {
-	at  []int     // where in the frame each feature stands
+	at  []int     // where in the frame each column stands
+	raw []float64 // a row's columns
 	x   []float64 // rows × features
 	out []float64 // rows × outputs
 }
 
 func newModel(e *tree.Ensemble, signature slipway.Signature, codes []*encoder) *model {
-	m := &model{signature: signature, ensemble: e, predictor: tree.NewPredictor(e), codes: codes}
-	m.scratch.New = func() any { return &scratch{at: make([]int, 0, len(e.Features))} }
-	m.explainer = sync.OnceValues(func() (*tree.Explainer, error) { return tree.NewExplainer(e) })
+	m := &model{signature: signature, ensemble: e, engine: tree.NewPredictor(e), codes: codes}
+	m.ready()
 	return m
+}
+
+func (m *model) ready() {
+	m.scratch.New = func() any {
+		return &scratch{at: make([]int, 0, len(m.signature.Input)), raw: make([]float64, len(m.signature.Input))}
+	}
 }
 
 func (m *model) Signature() slipway.Signature { return m.signature }
@@ -114,10 +131,16 @@ func (m *model) Signature() slipway.Signature { return m.signature }
 // Importance names the features as the signature does, where the file may have
 // changed a space to an underscore or know numbers only.
 func (m *model) Importance() []predictor.Importance {
-	told := m.ensemble.Importance()
-	out := make([]predictor.Importance, len(told))
-	for i, t := range told {
-		out[i] = predictor.Importance{Feature: m.signature.Input[i].Name, Gain: t.Gain, Splits: t.Splits}
+	out := make([]predictor.Importance, len(m.signature.Input))
+	for i, c := range m.signature.Input {
+		out[i].Feature = c.Name
+	}
+	if m.ensemble == nil {
+		return nil
+	}
+	for i, t := range m.ensemble.Importance() {
+		to := &out[m.column(i)]
+		to.Gain, to.Splits = to.Gain+t.Gain, to.Splits+t.Splits
 	}
 	return out
 }
@@ -154,20 +177,22 @@ func (m *model) Predict(ctx context.Context, in *slipway.Frame) (*slipway.Frame,
 	if err := m.bind(s, in); err != nil {
 		return nil, err
 	}
-	outputs := m.ensemble.Outputs
+	outputs := m.engine.Outputs()
 	all := make([]float64, in.Rows*outputs)
 	for from := 0; from < in.Rows; from += chunk {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		to := min(from+chunk, in.Rows)
-		m.lay(s, in, from, to)
+		if err := m.lay(s, in, from, to); err != nil {
+			return nil, err
+		}
 		if outputs == 1 {
-			m.predictor.Predict(all[from:to], s.x, to-from)
+			m.engine.Predict(all[from:to], s.x, to-from)
 			continue
 		}
 		s.out = grow(s.out, (to-from)*outputs)
-		m.predictor.Predict(s.out, s.x, to-from)
+		m.engine.Predict(s.out, s.x, to-from)
 		for o := range outputs {
 			column := all[o*in.Rows : (o+1)*in.Rows]
 			for i := from; i < to; i++ {
@@ -208,9 +233,15 @@ func (m *model) bind(s *scratch, in *slipway.Frame) error {
 }
 
 // lay writes rows from to to of in as the model's rows.
-func (m *model) lay(s *scratch, in *slipway.Frame, from, to int) {
-	width := len(s.at)
+func (m *model) lay(s *scratch, in *slipway.Frame, from, to int) error {
+	width := m.engine.Features()
 	s.x = grow(s.x, (to-from)*width)
+	if m.derived != nil {
+		if err := m.derived.fill(s.x, s.raw, s.at, in, from, to); err != nil || !m.whole {
+			return err
+		}
+		return m.gap(s.x[:(to-from)*width], from)
+	}
 	for f, j := range s.at {
 		series := &in.Series[j]
 		if e := m.codes[f]; e != nil {
@@ -227,6 +258,26 @@ func (m *model) lay(s *scratch, in *slipway.Frame, from, to int) {
 			s.x[i*width+f] = v
 		}
 	}
+	return nil
+}
+
+// gap refuses missing values for a model that has no answer to them.
+func (m *model) gap(x []float64, from int) error {
+	for i, v := range x {
+		if v != v {
+			column := m.signature.Input[m.column(i%m.engine.Features())].Name
+			return slipway.Errorf(slipway.Invalid, "row %d has no value in column %q, and the model needs one", from+i/m.engine.Features()+1, column)
+		}
+	}
+	return nil
+}
+
+// column is the input column that feature f comes from.
+func (m *model) column(f int) int {
+	if m.derived != nil {
+		return m.derived.features[f].column
+	}
+	return f
 }
 
 func grow(x []float64, n int) []float64 {
@@ -234,50 +285,4 @@ func grow(x []float64, n int) []float64 {
 		return make([]float64, n)
 	}
 	return x[:n]
-}
-
-// Explain gives exact path-dependent SHAP values in margin space. It fails
-// with Invalid where the model file lacks the counts that they need.
-func (m *model) Explain(ctx context.Context, in *slipway.Frame) (predictor.Explanation, error) {
-	var none predictor.Explanation
-	if err := m.enter(ctx); err != nil {
-		return none, err
-	}
-	defer m.calls.Done()
-	s := m.scratch.Get().(*scratch)
-	defer m.scratch.Put(s)
-	if err := m.bind(s, in); err != nil {
-		return none, err
-	}
-	x, err := m.explainer()
-	if err != nil {
-		return none, err
-	}
-	features, outputs := len(m.signature.Input), m.ensemble.Outputs
-	all := make([]float64, in.Rows*outputs*features)
-	value := make([][]float64, in.Rows)
-	for from := 0; from < in.Rows; from += chunk {
-		if err := ctx.Err(); err != nil {
-			return none, err
-		}
-		to := min(from+chunk, in.Rows)
-		m.lay(s, in, from, to)
-		s.out = grow(s.out, (to-from)*outputs*(features+1))
-		x.Explain(s.out, s.x, to-from)
-		for i := from; i < to; i++ {
-			value[i] = all[i*outputs*features : (i+1)*outputs*features : (i+1)*outputs*features]
-			for o := range outputs {
-				row := ((i-from)*outputs + o) * (features + 1)
-				copy(value[i][o*features:], s.out[row:row+features])
-			}
-		}
-	}
-	return predictor.Explanation{
-		Output:  m.signature.Output.Names(),
-		Feature: m.signature.Input.Names(),
-		Base:    append([]float64(nil), x.Base()...),
-		Value:   value,
-		Space:   "margin",
-		Method:  "tree_path_dependent",
-	}, nil
 }

@@ -1,6 +1,7 @@
-// Package trees answers for LightGBM and XGBoost models without Python: it
-// reads their own files by internal/tree, finds columns by name, turns text
-// into the categories of the model, and explains by exact SHAP.
+// Package trees answers for LightGBM, XGBoost and scikit-learn models without
+// Python: it reads the libraries' own files and the form that the SDK writes,
+// finds columns by name, turns text into the categories of the model or runs its
+// preprocessing, and explains by exact SHAP.
 package trees
 
 import (
@@ -8,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,7 +22,8 @@ import (
 	"github.com/slipway-ml/slipway/internal/tree"
 )
 
-// Loader opens LightGBM text files and XGBoost JSON or UBJSON files, alone or
+// Loader opens LightGBM text files and dumps, XGBoost JSON or UBJSON files, and
+// what the SDK's save_model writes, alone or
 // in a folder that has one, such as the MLflow folder of a booster.
 type Loader struct{}
 
@@ -45,12 +48,21 @@ func (Loader) Load(ctx context.Context, spec predictor.Spec) (predictor.Model, e
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.Open(path)
+	data, err := read(path)
 	if err != nil {
-		return nil, slipway.Errorf(slipway.NotFound, "there is no model at %s", spec.Path)
+		return nil, err
 	}
-	defer f.Close()
-	ensemble, err := tree.Load(f)
+	if isForm(data) {
+		m, err := parseForm(data)
+		if err == nil {
+			err = m.register(spec.Signature)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", filepath.Base(path), err)
+		}
+		return m, nil
+	}
+	ensemble, err := tree.Parse(data)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Base(path), err)
 	}
@@ -63,6 +75,29 @@ func (Loader) Load(ctx context.Context, spec predictor.Spec) (predictor.Model, e
 		return nil, err
 	}
 	return newModel(ensemble, signature, codes), nil
+}
+
+// maxFile bounds what is read of a model file.
+const maxFile = 1 << 30
+
+func read(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, slipway.Errorf(slipway.NotFound, "there is no model at %s", path)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("read the model: %w", err)
+	}
+	if info.Size() > maxFile {
+		return nil, slipway.Errorf(slipway.Invalid, "the model file %s is larger than %d bytes", filepath.Base(path), maxFile)
+	}
+	data := make([]byte, info.Size())
+	if _, err := io.ReadFull(f, data); err != nil {
+		return nil, fmt.Errorf("read the model: %w", err)
+	}
+	return data, nil
 }
 
 // find is the model file at or in path.
@@ -95,7 +130,7 @@ func find(path string) (string, error) {
 
 func unknown(path string) error {
 	return slipway.Errorf(slipway.Invalid, "%s is no LightGBM or XGBoost model", path).
-		WithHint("save it with booster.save_model")
+		WithHint("save it with booster.save_model, or with slipway.save_model")
 }
 
 // looks tells a model by its first bytes. An XGBoost model is an object with
@@ -116,7 +151,8 @@ func looks(path string) bool {
 		return false
 	}
 	text := bytes.Join(bytes.Fields(b), nil)
-	return bytes.HasPrefix(text, []byte(`{"learner":{`)) || bytes.HasPrefix(text, []byte(`{"version":[`)) || // JSON
+	return isForm(text) || bytes.HasPrefix(text, []byte(`{"name":"tree","version":`)) || // dump_model
+		bytes.HasPrefix(text, []byte(`{"learner":{`)) || bytes.HasPrefix(text, []byte(`{"version":[`)) || // JSON
 		bytes.HasPrefix(b, []byte("{L\x00\x00\x00\x00\x00\x00\x00\x07learner{")) // UBJSON
 }
 
