@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"context"
+	"strings"
 
 	"github.com/slipway-ml/slipway"
 	"github.com/slipway-ml/slipway/internal/content"
@@ -38,10 +39,15 @@ type (
 	}
 	// CompareVersions names two versions of a dataset.
 	CompareVersions struct {
-		Project string `path:"project"`
-		Name    string `path:"name"`
-		From    int    `query:"from" minimum:"0" doc:"0 is the one before"`
-		To      int    `query:"to" minimum:"0" doc:"0 is the newest"`
+		Project   string  `path:"project"`
+		Name      string  `path:"name"`
+		From      int     `query:"from" minimum:"0" doc:"0 is the one before"`
+		To        int     `query:"to" minimum:"0" doc:"0 is the newest"`
+		Key       string  `query:"key" doc:"columns that tell one row from all others, with commas between them; by default the version's key"`
+		Ignore    string  `query:"ignore" doc:"columns whose changes do not matter, with commas between them"`
+		Tolerance float64 `query:"tolerance" minimum:"0" doc:"numbers x and y are alike up to this times max(1, |x|, |y|)"`
+		Sample    int     `query:"rows" minimum:"0" maximum:"10000" doc:"rows that differ to show; 0 is 10"`
+		Keep      bool    `query:"keep" doc:"put every row that differs into content, as Parquet"`
 	}
 	// ReadRows asks for the first rows of a version.
 	ReadRows struct {
@@ -125,7 +131,8 @@ func (s *Service) Routes(a *web.API) {
 		return s.QuarantineReport(ctx, in.Project, in.ID)
 	})
 	OpDiff.Serve(a, func(ctx context.Context, in CompareVersions) (Diff, error) {
-		return s.Diff(ctx, in.Project, in.Name, in.From, in.To)
+		return s.Diff(ctx, in.Project, in.Name, Compare{From: in.From, To: in.To, Key: names(in.Key), Ignore: names(in.Ignore),
+			Tolerance: in.Tolerance, Sample: in.Sample, Keep: in.Keep})
 	})
 	OpTree.Serve(a, func(ctx context.Context, in OfVersion) (content.Tree, error) {
 		v, err := s.Version(ctx, in.Project, in.Name, in.Version)
@@ -137,4 +144,12 @@ func (s *Service) Routes(a *web.API) {
 	OpRows.Serve(a, func(ctx context.Context, in ReadRows) (Rows, error) {
 		return s.Head(ctx, in.Project, in.Name, in.Version, in.Limit)
 	})
+}
+
+// names splits a list of columns.
+func names(list string) []string {
+	if list == "" {
+		return nil
+	}
+	return strings.Split(list, ",")
 }
