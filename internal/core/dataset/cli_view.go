@@ -102,10 +102,9 @@ func spark(counts []int64) string {
 	return term.Spark(values)
 }
 
-// distinct is a column's count of different values; above fewValues it is an
-// estimate, and says so.
+// distinct is a column's count of different values; an estimate says so.
 func distinct(c ColumnProfile) string {
-	if c.Distinct > fewValues {
+	if c.Estimated {
 		return "~" + term.Count(c.Distinct)
 	}
 	return term.Count(c.Distinct)
