@@ -52,7 +52,7 @@ func (s *Service) Infer(ctx context.Context, project, name string, n int) (Propo
 	if err != nil {
 		return Proposal{}, in(err, "the proposal of %s", v.ID())
 	}
-	checks, err := c.compile(&table{name: name, schema: v.Schema, spec: v.Spec})
+	checks, err := c.compile(&table{name: name, schema: v.Schema, spec: v.Spec, around: &around{}})
 	return Proposal{YAML: text, Checks: len(checks)}, err
 }
 

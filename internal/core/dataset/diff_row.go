@@ -45,7 +45,7 @@ type CellChange struct {
 
 // diffMemory keeps the worker under a gigabyte: DuckDB's own account, on which
 // it begins to spill, leaves out what its allocator and the reader hold.
-const diffMemory = 700 << 20
+const diffMemory = 850 << 20
 
 // sides are the rows of two versions that are to be compared, and how.
 type sides struct {

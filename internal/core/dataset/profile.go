@@ -91,6 +91,7 @@ func (p *Profile) Column(name string) *ColumnProfile {
 
 // scan is one SELECT of aggregates and where each of them goes.
 type scan struct {
+	with []string // tables that the aggregates may name
 	list []string
 	into []func(any)
 }
@@ -105,7 +106,11 @@ func (s *Service) scan(ctx context.Context, t *table, a *scan, from string) erro
 	if len(a.list) == 0 {
 		return nil
 	}
-	res, err := s.o.Query.Run(ctx, t.request("SELECT "+strings.Join(a.list, ",\n")+"\nFROM "+from))
+	with := ""
+	if len(a.with) > 0 {
+		with = "WITH " + strings.Join(a.with, ",\n") + "\n"
+	}
+	res, err := s.o.Query.Run(ctx, t.request(with+"SELECT "+strings.Join(a.list, ",\n")+"\nFROM "+from))
 	if err != nil {
 		return err
 	}

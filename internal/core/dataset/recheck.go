@@ -52,11 +52,11 @@ func (s *Service) Check(ctx context.Context, project, name string, q Question) (
 	if err != nil {
 		return nil, err
 	}
-	return s.answer(ctx, name, entries, spec, known, c, last)
+	return s.answer(ctx, project, name, entries, spec, known, c, last)
 }
 
 // answer checks entries and turns a no into an error.
-func (s *Service) answer(ctx context.Context, name string, entries content.Tree, spec Spec, known slipway.Schema, c *Contract, last Version) (*Report, error) {
+func (s *Service) answer(ctx context.Context, project, name string, entries content.Tree, spec Spec, known slipway.Schema, c *Contract, last Version) (*Report, error) {
 	t, err := s.open(ctx, name, entries, spec, known)
 	if err != nil {
 		return nil, err
@@ -65,18 +65,17 @@ func (s *Service) answer(ctx context.Context, name string, entries content.Tree,
 	if t.spec.Format == FilesOnly {
 		return nil, slipway.Errorf(slipway.Invalid, "the files of %s are no table", name)
 	}
-	var before *Profile
-	if last.Profile != "" {
-		before = &Profile{}
-		if err := s.recall(ctx, last.Profile, before); err != nil {
-			return nil, err
-		}
+	a, err := s.surround(ctx, project, c, last)
+	if err != nil {
+		return nil, err
 	}
+	defer a.close()
+	t.around = a
 	checks, err := c.compile(t)
 	if err != nil {
 		return nil, err
 	}
-	r, err := s.inspect(ctx, t, checks, before)
+	r, err := s.inspect(ctx, t, checks)
 	if err != nil {
 		return nil, err
 	}
