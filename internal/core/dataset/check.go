@@ -86,6 +86,9 @@ func (s *Service) inspect(ctx context.Context, t *table, checks []check) (*Repor
 			continue
 		}
 		sql := c.sql()
+		if n, ok := t.repeats(c); ok {
+			sql = fmt.Sprint(n)
+		}
 		if g, ok := grouped[c.alone]; ok && c.predicate != "" && c.alone != "" {
 			sql = "(SELECT CAST(coalesce(sum(slipway_n) FILTER (WHERE " + c.predicate + "), 0) AS BIGINT) FROM " + g + ")"
 		}
@@ -123,6 +126,9 @@ const groupValues = 50_000
 func (t *table) group(pass *scan, checks []check) map[string]string {
 	out := map[string]string{}
 	p := t.around.before()
+	if t.around != nil && t.around.same != nil {
+		p = t.around.same
+	}
 	for _, c := range checks {
 		if c.alone == "" || c.predicate == "" || c.skip || out[c.alone] != "" {
 			continue
@@ -139,6 +145,23 @@ func (t *table) group(pass *scan, checks []check) map[string]string {
 		pass.with = append(pass.with, name+" AS MATERIALIZED (SELECT "+quoted(c.alone)+", count(*) AS slipway_n FROM "+t.rows()+" GROUP BY "+quoted(c.alone)+")")
 	}
 	return out
+}
+
+// repeats is how many rows repeat the key, where the profile of the same rows
+// has counted them.
+func (t *table) repeats(c *check) (int64, bool) {
+	if len(c.distinct) == 0 || t.around == nil || t.around.same == nil || t.around.same.Keys == nil || !slices.Equal(c.distinct, t.spec.Key) || t.view != "" {
+		return 0, false
+	}
+	p := t.around.same
+	if len(c.distinct) > 1 {
+		return p.Rows - *p.Keys, true
+	}
+	k := p.Column(c.distinct[0])
+	if k == nil {
+		return 0, false
+	}
+	return p.Rows - k.Missing - *p.Keys, true
 }
 
 // before is the profile of the version before, nil when there is none.

@@ -3,6 +3,7 @@ package dataset
 import (
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"time"
 
@@ -44,7 +45,8 @@ func showCommand(e *cli.Env) *cobra.Command {
 
 func profileCommand(e *cli.Env) *cobra.Command {
 	return &cobra.Command{
-		Use: "profile NAME[@vN]", Short: "What the rows of a version look like, column by column", Args: cobra.ExactArgs(1), Example: "  slipway data profile flights",
+		Use: "profile NAME[@vN] [@vM]", Short: "What the rows of a version look like, column by column; or how that changed", Args: cobra.RangeArgs(1, 2),
+		Example: "  slipway data profile flights\n  slipway data profile flights@v1 @v3",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, n, err := parseVersion(args[0])
 			if err != nil {
@@ -53,6 +55,17 @@ func profileCommand(e *cli.Env) *cobra.Command {
 			c, projectName, err := e.Connect(cmd)
 			if err != nil {
 				return err
+			}
+			if len(args) == 2 {
+				in := CompareVersions{Project: projectName, Coarse: true}
+				if err := in.name(args); err != nil {
+					return err
+				}
+				d, err := OpDiff.Call(cmd.Context(), c, in)
+				if err != nil {
+					return err
+				}
+				return e.Print(d, func(w io.Writer) { differences(e, w, d) })
 			}
 			p, err := OpProfile.Call(cmd.Context(), c, OfVersion{Project: projectName, Name: name, Version: n})
 			if err != nil {
@@ -92,6 +105,15 @@ func profiled(e *cli.Env, w io.Writer, p Profile) {
 		t.Row(c.Name, string(c.Type), share(c.Missing, p.Rows), distinct(c), low, middle, high, picture)
 	}
 	_ = t.Render() // a pipe that closed has nobody to be told
+	var pairs []string
+	for _, c := range p.Correlation[:min(5, len(p.Correlation))] {
+		if math.Abs(c.R) >= 0.3 {
+			pairs = append(pairs, fmt.Sprintf("%s and %s %.2f", c.A, c.B, c.R))
+		}
+	}
+	if len(pairs) > 0 {
+		fmt.Fprintf(w, "correlated: %s\n", strings.Join(pairs, ", "))
+	}
 }
 
 func spark(counts []int64) string {

@@ -19,6 +19,7 @@ type around struct {
 	profile  *Profile            // its profile, nil when there is none
 	profiles map[string]*Profile // by the own.target of distributions
 	tables   map[string]*table   // by the own.target of references and overlaps
+	same     *Profile            // of exactly the rows that are checked, nil where there is none
 	batch    bool                // the rows are new ones beside those that were there
 }
 

@@ -48,6 +48,7 @@ type Compare struct {
 	Ignore    []string // columns whose changes do not matter
 	Tolerance float64  // numbers x and y are alike up to Tolerance × max(1, |x|, |y|)
 	Sample    int      // rows to show; 0 is 10
+	Coarse    bool     // leave the rows out
 	Keep      bool     // put every row that differs into content, as Parquet
 }
 
@@ -83,6 +84,9 @@ func (s *Service) Diff(ctx context.Context, project, name string, q Compare) (Di
 	}
 	if d.Columns, err = s.columnDiff(ctx, a, b); err != nil {
 		return d, err
+	}
+	if q.Coarse {
+		return d, nil
 	}
 	d.ByKey, err = s.rowDiff(ctx, a, b, unique(before, after), unique(after, before), q)
 	return d, err
