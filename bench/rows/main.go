@@ -132,11 +132,13 @@ func fortyChecks() string {
 	rule("no long flight is short", "SELECT count(*) FROM {object} WHERE distance > 2400 AND air_time < 0", 0, 0)
 	rule("hours are hours", "SELECT count(*) FROM {object} WHERE hour NOT BETWEEN 0 AND 23", 0, 0)
 	rule("late ones have a delay", "SELECT count(*) FROM {object} WHERE delayed AND dep_delay > 1e6", 0, 0)
+	rule("delays differ", "SELECT stddev_samp(dep_delay) FROM {object}", 1, 1e6)
+	rule("short hops are short", "SELECT count(*) FROM {object} WHERE distance < 10 AND air_time > 1e6", 0, 0)
 	rule("nothing from nowhere", "SELECT count(*) FROM {object} WHERE origin = carrier", 0, 0)
 	b.WriteString("    properties:\n")
 	for _, p := range []string{"id integer 0 20000000000", "distance integer 0 3000", "air_time number 0 2000", "dep_delay number -400 2000", "hour integer 0 23"} {
 		f := strings.Fields(p)
-		fmt.Fprintf(&b, "      - {name: %s, logicalType: %s, required: %t, logicalTypeOptions: {minimum: %s, maximum: %s}}\n", f[0], f[1], f[0] != "dep_delay", f[2], f[3])
+		fmt.Fprintf(&b, "      - {name: %s, logicalType: %s, required: %t, unique: %t, logicalTypeOptions: {minimum: %s, maximum: %s}}\n", f[0], f[1], f[0] != "dep_delay", f[0] == "id", f[2], f[3])
 	}
 	b.WriteString("      - {name: at, logicalType: timestamp, required: true, logicalTypeOptions: {minimum: '2012-01-01T00:00:00Z'}}\n")
 	b.WriteString("      - {name: delayed, logicalType: boolean, required: true}\n")
