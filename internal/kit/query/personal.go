@@ -16,7 +16,7 @@ var personal = []struct {
 	{"ssn", regexp.MustCompile(`^\d{3}-\d{2}-\d{4}$`).MatchString},
 	{"iban", regexp.MustCompile(`^[A-Z]{2}\d{2}[A-Z0-9 ]{11,38}$`).MatchString},
 	{"card", isCard},
-	{"phone", func(s string) bool { return phone.MatchString(s) && countDigits(s) >= 8 && countDigits(s) <= 15 }},
+	{"phone", func(s string) bool { return phone.MatchString(s) && !date.MatchString(s) && countDigits(s) >= 8 && countDigits(s) <= 15 }},
 }
 
 // phone needs a plus or separators: a plain number is no phone number.
@@ -31,6 +31,7 @@ func countDigits(s string) (n int) {
 	return n
 }
 
+// date is written much like a phone number.
 var date = regexp.MustCompile(`^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}`)
 
 // isCard checks the digits of a payment card by Luhn's sum (ISO/IEC 7812).
@@ -63,7 +64,7 @@ func looksLike(entries []textEntry) string {
 	for _, p := range personal {
 		hits := 0
 		for _, e := range entries {
-			if s := strings.TrimSpace(e.text); len(s) < 100 && !date.MatchString(s) && p.is(s) || p.kind == "ssn" && p.is(s) {
+			if s := strings.TrimSpace(e.text); len(s) < 100 && p.is(s) {
 				hits++
 			}
 		}
