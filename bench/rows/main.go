@@ -1,11 +1,10 @@
-// Command rows measures what looking at rows costs: the profile of a version, a
-// contract of forty checks and the rows that differ between two versions, each
-// in a process of its own, beside one scan of the same columns.
+// Command rows measures what looking at rows costs, by the commands that a user
+// types: adding a version with its profile, a contract of forty checks and the
+// rows that differ between two versions, beside one scan of the same columns.
 package main
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"log"
@@ -17,11 +16,7 @@ import (
 	"time"
 
 	"github.com/slipway-ml/slipway/bench/measure"
-	"github.com/slipway-ml/slipway/internal/content"
-	"github.com/slipway-ml/slipway/internal/core/dataset"
-	"github.com/slipway-ml/slipway/internal/kit/db"
 	"github.com/slipway-ml/slipway/internal/kit/query"
-	"github.com/slipway-ml/slipway/internal/kit/web"
 )
 
 func main() {
@@ -32,81 +27,101 @@ func main() {
 	rows := flag.Int("size", 10_000_000, "rows of a version")
 	rounds := flag.Int("rounds", 3, "repetitions")
 	dir := flag.String("dir", ".tools/bench/rows", "folder that keeps the data")
-	do := flag.String("do", "", "do one thing and tell what it cost, as JSON")
+	program := flag.String("slipway", "bin/slipway", "program to measure")
 	flag.Parse()
-	if err := run(*dir, *rows, *rounds, *do); err != nil {
+	if err := run(*program, *dir, *rows, *rounds); err != nil {
 		log.Fatal(err)
 	}
 }
 
-// cost is what one thing took.
-type cost struct {
-	CPU, Wall, Memory float64 // seconds, seconds, MB at most in the worker
-	Note              string
-}
-
-var things = []struct{ name, title, want string }{
-	{"scan", "one scan of all columns", ""},
-	{"profile", "profile, with the exact count of keys", "<= 5 CPU-s"},
-	{"contract", "contract of 40 checks", "<= 2 scans"},
-	{"diff", "rows that differ, 1 % changed, by key", "<= 5 CPU-s, <= 1 GB"},
-	{"whole", "rows that differ, compared whole", ""},
-}
-
-func run(dir string, rows, rounds int, do string) error {
-	ctx := context.Background()
-	if do != "" {
-		c, err := perform(ctx, dir, do)
-		if err != nil {
-			return fmt.Errorf("%s: %w", do, err)
-		}
-		return json.NewEncoder(os.Stdout).Encode(c)
-	}
-	if err := generate(ctx, dir, rows); err != nil {
-		return err
-	}
-	t := measure.NewTable(fmt.Sprintf("rows: %d × 10, Parquet, 2 threads", rows))
-	for _, th := range things {
-		t.Want(th.title+", CPU", th.want)
-	}
-	self, err := os.Executable()
+func run(program, dir string, rows, rounds int) error {
+	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return err
 	}
+	if program, err = filepath.Abs(program); err != nil {
+		return err
+	}
+	if err := generate(context.Background(), dir, rows); err != nil {
+		return err
+	}
+	t := measure.NewTable(fmt.Sprintf("rows: %d x 10, Parquet, 2 threads", rows))
+	t.Want("add, with profile: CPU", "profile <= 5 CPU-s")
+	t.Want("contract of 40 checks: CPU", "<= 2 scans")
+	t.Want("diff by key, 1 % changed: CPU", "<= 5 CPU-s")
+	t.Want("diff by key, 1 % changed: memory", "<= 1000 MB")
 	for range rounds {
-		for _, th := range things {
-			cmd := exec.Command(self, "-dir", dir, "-do", th.name)
-			cmd.Stderr = os.Stderr
-			out, err := cmd.Output()
-			if err != nil {
-				return fmt.Errorf("%s: %w", th.name, err)
-			}
-			var c cost
-			if err := json.Unmarshal(out, &c); err != nil {
-				return err
-			}
-			t.Add(th.title+", CPU", "s", "slipway", c.CPU)
-			t.Add(th.title+", wall", "s", "slipway", c.Wall)
-			t.Add(th.title+", memory", "MB", "slipway", c.Memory)
-			if c.Note != "" {
-				fmt.Println(th.name+":", c.Note)
-			}
+		if err := round(t, program, dir); err != nil {
+			return err
 		}
 	}
 	t.Print(os.Stdout)
 	return nil
 }
 
-// perform does one thing in a workspace of its own and measures it.
-func perform(ctx context.Context, dir, do string) (cost, error) {
-	w, err := open(ctx, dir)
+// round measures every command once, in a project and a workspace of its own.
+func round(t *measure.Table, program, data string) error {
+	dir, err := os.MkdirTemp(data, "project-")
 	if err != nil {
-		return cost{}, err
+		return err
 	}
-	defer os.RemoveAll(w.dir)
-	note, c, err := w.do(ctx, do)
-	c.Note = note
-	return c, err
+	defer os.RemoveAll(dir)
+	for name, text := range map[string]string{"slipway.yaml": "project: bench\ndata:\n  trips: {path: feed/, time: at, key: id}\n  plain: {path: feed/, time: at}\n", "contract.yaml": fortyChecks()} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "feed"), 0o755); err != nil {
+		return err
+	}
+	turn := func(file string) error {
+		feed := filepath.Join(dir, "feed", "trips.parquet")
+		_ = os.Remove(feed) // it is not there in the first turn
+		return os.Link(filepath.Join(data, file), feed)
+	}
+	do := func(title string, args ...string) error {
+		cmd := exec.Command(program, args...)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "SLIPWAY_WORKSPACE="+filepath.Join(dir, "workspace"), "XDG_CACHE_HOME="+filepath.Join(dir, "cache"))
+		begun := time.Now()
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("slipway %s: %w\n%s", strings.Join(args, " "), err, out)
+		}
+		if title == "" {
+			return nil
+		}
+		used := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+		t.Add(title+": CPU", "s", "slipway", used.Seconds())
+		t.Add(title+": wall", "s", "slipway", time.Since(begun).Seconds())
+		if u, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+			t.Add(title+": memory", "MB", "slipway", float64(u.Maxrss)/1024)
+		}
+		return nil
+	}
+	for _, step := range []struct {
+		file, title string
+		args        []string
+	}{
+		{"a.parquet", "add, with profile", []string{"data", "add", "trips"}},
+		{"", "scan of all columns", []string{"data", "sql", "SELECT max(COLUMNS(*)) FROM trips"}},
+		{"", "contract of 40 checks", []string{"data", "check", "trips", "--contract", "contract.yaml"}},
+		{"", "", []string{"data", "add", "plain"}},
+		{"b.parquet", "", []string{"data", "add", "trips"}},
+		{"", "diff by key, 1 % changed", []string{"data", "diff", "trips"}},
+		{"", "", []string{"data", "add", "plain"}},
+		{"", "diff of whole rows", []string{"data", "diff", "plain"}},
+	} {
+		if step.file != "" {
+			if err := turn(step.file); err != nil {
+				return err
+			}
+		}
+		if err := do(step.title, step.args...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 const contractHead = `apiVersion: v3.1.0
@@ -149,116 +164,12 @@ func fortyChecks() string {
 	return b.String()
 }
 
-// workspace is a place for versions that is thrown away.
-type workspace struct {
-	dir, data string
-	s         *dataset.Service
-	store     *content.Store
-	engine    *query.Engine
-}
-
-func open(ctx context.Context, data string) (*workspace, error) {
-	dir, err := os.MkdirTemp(data, "workspace-")
-	if err != nil {
-		return nil, err
-	}
-	w := &workspace{dir: dir, data: data, engine: query.New(query.Options{TempDir: dir})}
-	if w.store, err = content.Open(filepath.Join(dir, "content"), content.Options{}); err != nil {
-		return nil, err
-	}
-	d, err := db.Open(ctx, filepath.Join(dir, "w.db"), db.Options{Migrations: []db.Migration{dataset.Migration}})
-	if err != nil {
-		return nil, err
-	}
-	w.s = dataset.New(dataset.Options{DB: d, Content: w.store, Query: w.engine, Jobs: &web.Jobs{Lifetime: ctx}, Dir: filepath.Join(dir, "data")})
-	return w, nil
-}
-
-// add makes a version of one of the files.
-func (w *workspace) add(ctx context.Context, file, key string) error {
-	digest, size, err := w.store.PutFile(ctx, filepath.Join(w.data, file))
-	if err != nil {
-		return err
-	}
-	tree, err := content.NewTree([]content.Entry{{Path: "trips.parquet", Digest: digest, Size: size}})
-	if err != nil {
-		return err
-	}
-	root, err := w.store.PutTree(ctx, tree)
-	if err != nil {
-		return err
-	}
-	spec := dataset.Spec{Time: "at"}
-	if key != "" {
-		spec.Key = []string{key}
-	}
-	_, err = w.s.Add(ctx, "bench", "trips", dataset.Addition{Tree: root, Spec: spec}, func(web.Progress) {})
-	return err
-}
-
-// measured runs fn with a worker that is started for it.
-func (w *workspace) measured(fn func() error) (c cost, err error) {
-	w.engine.Close() // what came before is not counted
-	self, children, wall := measure.Used(), measure.UsedByChildren(), time.Now()
-	err = fn()
-	w.engine.Close()
-	c.Wall = time.Since(wall).Seconds()
-	c.CPU = (measure.Used() - self + measure.UsedByChildren() - children).Seconds()
-	var u syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_CHILDREN, &u) == nil {
-		c.Memory = float64(u.Maxrss) / 1024
-	}
-	return c, err
-}
-
-func (w *workspace) do(ctx context.Context, what string) (note string, c cost, err error) {
-	key := "id"
-	if what == "whole" {
-		key = ""
-	}
-	switch what {
-	case "profile":
-		c, err = w.measured(func() error { return w.add(ctx, "a.parquet", key) })
-		return "", c, err
-	case "scan":
-		c, err = w.measured(func() error {
-			_, err := w.engine.Run(ctx, query.Request{Tables: []query.Table{{Name: "t", Files: []string{filepath.Join(w.data, "a.parquet")}}}, SQL: `SELECT max(COLUMNS(*)) FROM t`})
-			return err
-		})
-		return "", c, err
-	}
-	if err := w.add(ctx, "a.parquet", key); err != nil {
-		return "", c, err
-	}
-	if what == "contract" {
-		c, err = w.measured(func() error {
-			r, err := w.s.Check(ctx, "bench", "trips", dataset.Question{Contract: fortyChecks()})
-			if r != nil {
-				note = fmt.Sprintf("%d checks, %s", len(r.Checks), r.Verdict)
-			}
-			return err
-		})
-		return note, c, err
-	}
-	if err := w.add(ctx, "b.parquet", key); err != nil {
-		return "", c, err
-	}
-	c, err = w.measured(func() error {
-		d, err := w.s.Diff(ctx, "bench", "trips", dataset.Compare{})
-		if err == nil {
-			note = fmt.Sprintf("%d added, %d removed, %d changed", d.ByKey.Added, d.ByKey.Removed, d.ByKey.Changed)
-		}
-		return err
-	})
-	return note, c, err
-}
-
 const trips = `SELECT i AS id, TIMESTAMPTZ '2013-01-01 00:00:00+00' + to_seconds(CAST(i * 3 AS BIGINT)) AS "at",
-	['AA','UA','DL','B6','WN','EV','US','9E','MQ','VX'][1 + CAST(hash(i) % 10 AS INT)] AS carrier,
-	['EWR','JFK','LGA'][1 + CAST(hash(i + 1) % 3 AS INT)] AS origin, 'N' || CAST(hash(i + 2) % 4000 AS VARCHAR) AS tail,
-	CAST(hash(i + 3) % 2500 AS BIGINT) AS distance, CAST((hash(i + 4) % 1000000) / 1000.0 AS DOUBLE) AS air_time,
-	CAST(CASE WHEN hash(i + 5) % 50 = 0 THEN NULL ELSE (hash(i + 6) % 100000) / 77.0 - 300 END AS DOUBLE) AS dep_delay,
-	CAST(hash(i + 7) % 24 AS BIGINT) AS hour, hash(i + 8) % 5 = 0 AS delayed FROM range(%d) r(i)`
+	['AA','UA','DL','B6','WN','EV','US','9E','MQ','VX'][1 + CAST(hash(i) %% 10 AS INT)] AS carrier,
+	['EWR','JFK','LGA'][1 + CAST(hash(i + 1) %% 3 AS INT)] AS origin, 'N' || CAST(hash(i + 2) %% 4000 AS VARCHAR) AS tail,
+	CAST(hash(i + 3) %% 2500 AS BIGINT) AS distance, CAST((hash(i + 4) %% 1000000) / 1000.0 AS DOUBLE) AS air_time,
+	CAST(CASE WHEN hash(i + 5) %% 50 = 0 THEN NULL ELSE (hash(i + 6) %% 100000) / 77.0 - 300 END AS DOUBLE) AS dep_delay,
+	CAST(hash(i + 7) %% 24 AS BIGINT) AS hour, hash(i + 8) %% 5 = 0 AS delayed FROM range(%d) r(i)`
 
 // changed has a third of a percent of the rows gone, as many new ones, and two
 // thirds of a percent of them changed.
