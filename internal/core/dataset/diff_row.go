@@ -67,7 +67,7 @@ func (s *Service) rowDiff(ctx context.Context, a, b Version, before, after []con
 		return nil, err
 	}
 	defer now.close()
-	out := &RowDiff{Columns: map[string]int64{}}
+	out := &RowDiff{Key: []string{}, Columns: map[string]int64{}}
 	p := &sides{was: was, now: now, ask: q}
 	p.was.source.Name, p.now.source.Name = "slipway_was", "slipway_now"
 	if err := s.chooseKey(ctx, p, a, b, out); err != nil {
