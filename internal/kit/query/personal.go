@@ -16,7 +16,9 @@ var personal = []struct {
 	{"ssn", regexp.MustCompile(`^\d{3}-\d{2}-\d{4}$`).MatchString},
 	{"iban", regexp.MustCompile(`^[A-Z]{2}\d{2}[A-Z0-9 ]{11,38}$`).MatchString},
 	{"card", isCard},
-	{"phone", func(s string) bool { return phone.MatchString(s) && !date.MatchString(s) && countDigits(s) >= 8 && countDigits(s) <= 15 }},
+	{"phone", func(s string) bool {
+		return phone.MatchString(s) && !date.MatchString(s) && countDigits(s) >= 8 && countDigits(s) <= 15
+	}},
 }
 
 // phone needs a plus or separators: a plain number is no phone number.
