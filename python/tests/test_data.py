@@ -133,6 +133,33 @@ def test_window_needs_a_time_column(feed: pathlib.Path) -> None:
                 read()
 
 
+def test_the_last_days(feed: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, time="at")
+    assert ids(slipway.dataset("flights", "1d")) == [1, 2]
+    assert ids(slipway.dataset("flights", "12h")) == [2]
+    given(monkeypatch, time="at", window={"from": ROWS[1]})
+    assert ids(slipway.dataset("flights", "9w")) == [1, 2]
+    with pytest.raises(slipway.SlipwayError, match="not a length of time"):
+        slipway.dataset("flights", "90 days")
+
+
+def test_only_what_is_asked_for_is_read(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    begin = dt.datetime(2013, 1, 1)
+    times = [begin + dt.timedelta(hours=i) for i in range(24 * 100)]
+    table = pa.table({"id": range(len(times)), "at": times, "wide": ["x" * 50] * len(times)})
+    parquet.write_table(table, tmp_path / "hours.parquet", row_group_size=24)
+    data = slipway.dataset("hours", "5d", time="at", timezone="America/New_York")
+    assert ids(data) == list(range(24 * 100 - 5 * 24 - 1, 24 * 100))
+    assert data.arrow(["id"]).column_names == ["id"]
+    assert list(data.pandas(["wide", "id"]).columns) == ["wide", "id"]
+    (_, operator, bound), = data._coarse(tmp_path / "hours.parquet")
+    assert operator == ">=" and times[-1] - bound < dt.timedelta(days=7)
+    given = slipway.dataset("hours", ("2013-02-01", "2013-02-02"), time="at")
+    assert ids(given) == list(range(31 * 24, 32 * 24))
+
+
 def test_params(monkeypatch: pytest.MonkeyPatch) -> None:
     assert slipway.params(rate=0.05) == {"rate": 0.05}
     monkeypatch.setenv("SLIPWAY_PARAMS", '{"rate": 1, "leaves": 15, "on": true}')

@@ -55,13 +55,13 @@ func (w *work) check(ctx context.Context, whole *table, c *Contract) (Outcome, e
 
 // examine checks the batch, which may be all of whole.
 func (w *work) examine(ctx context.Context, whole *table, batch []content.Entry, c *Contract) (*Report, error) {
-	var last *Profile
-	if w.last.Profile != "" {
-		last = &Profile{}
-		if err := w.recall(ctx, w.last.Profile, last); err != nil {
-			return nil, err
-		}
+	a, err := w.surround(ctx, w.version.Project, c, w.last)
+	if err != nil {
+		return nil, err
 	}
+	defer a.close()
+	whole.around = a
+	defer func() { whole.around = nil }()
 	part := whole
 	if len(batch) < len(w.tree) {
 		opened, err := w.open(ctx, whole.name, batch, w.add.Spec, nil)
@@ -71,13 +71,18 @@ func (w *work) examine(ctx context.Context, whole *table, batch []content.Entry,
 		defer opened.close()
 		if opened.spec.Format != FilesOnly {
 			part = opened
+			part.around = a
+			a.batch = true
 		}
 	}
 	checks, err := c.compile(part)
 	if err != nil {
 		return nil, err
 	}
-	report, err := w.inspect(ctx, part, checks, last)
+	if part != whole {
+		checks = slices.DeleteFunc(checks, func(c check) bool { return c.whole })
+	}
+	report, err := w.inspect(ctx, part, checks)
 	if err != nil || part == whole {
 		report.name(w.tree)
 		return report, err
@@ -102,11 +107,11 @@ func (w *work) repeats(ctx context.Context, whole *table, c *Contract, report *R
 	if err != nil {
 		return err
 	}
-	checks = slices.DeleteFunc(checks, func(c check) bool { return len(c.distinct) == 0 })
+	checks = slices.DeleteFunc(checks, func(c check) bool { return len(c.distinct) == 0 && !c.whole })
 	if len(checks) == 0 {
 		return nil
 	}
-	among, err := w.inspect(ctx, whole, checks, nil)
+	among, err := w.inspect(ctx, whole, checks)
 	if err != nil {
 		return err
 	}

@@ -72,17 +72,30 @@ func (r *Report) failed() []Finding {
 const sampleRows = 5
 
 // inspect answers every check in one pass over t, and a second one for the rows
-// that fail. last is the profile of the version before, nil when there is none.
-func (s *Service) inspect(ctx context.Context, t *table, checks []check, last *Profile) (*Report, error) {
+// that fail. What t.around holds is what they are compared with.
+func (s *Service) inspect(ctx context.Context, t *table, checks []check) (*Report, error) {
 	r := &Report{Dataset: t.name, Verdict: Passed}
 	counts := make([]float64, len(checks))
 	known := make([]bool, len(checks))
 	pass := &scan{}
 	pass.add("count(*)", func(v any) { r.Rows = v.(int64) })
+	grouped := t.group(pass, checks)
 	for i := range checks {
 		c := &checks[i]
-		pass.add(c.sql(), func(v any) {
-			if f := float(v); f != nil {
+		if c.skip {
+			continue
+		}
+		sql := c.sql()
+		if n, ok := t.repeats(c); ok {
+			sql = fmt.Sprint(n)
+		}
+		if g, ok := grouped[c.alone]; ok && c.predicate != "" && c.alone != "" {
+			sql = "(SELECT CAST(coalesce(sum(slipway_n) FILTER (WHERE " + c.predicate + "), 0) AS BIGINT) FROM " + g + ")"
+		}
+		pass.add(sql, func(v any) {
+			if c.measure != nil {
+				counts[i], known[i] = c.measure(v)
+			} else if f := float(v); f != nil {
 				counts[i], known[i] = *f, true
 			}
 		})
@@ -91,7 +104,7 @@ func (s *Service) inspect(ctx context.Context, t *table, checks []check, last *P
 		return nil, s.blame(ctx, t, checks, err)
 	}
 	for i := range checks {
-		checks[i].judge(counts[i], known[i], r.Rows, last)
+		checks[i].judge(counts[i], known[i], r.Rows, t.around.before())
 	}
 	if err := s.samples(ctx, t, checks); err != nil {
 		return nil, err
@@ -101,6 +114,62 @@ func (s *Service) inspect(ctx context.Context, t *table, checks []check, last *P
 	}
 	r.decide()
 	return r, nil
+}
+
+// groupValues is up to how many different texts of a column its checks are asked
+// of the texts instead of the rows.
+const groupValues = 50_000
+
+// group makes a table of values and their counts of every text column that is
+// known to have few of them and has checks of its own: a pattern is then matched
+// a value, not a row.
+func (t *table) group(pass *scan, checks []check) map[string]string {
+	out := map[string]string{}
+	p := t.around.before()
+	if t.around != nil && t.around.same != nil {
+		p = t.around.same
+	}
+	for _, c := range checks {
+		if c.alone == "" || c.predicate == "" || c.skip || out[c.alone] != "" {
+			continue
+		}
+		i := t.schema.Index(c.alone)
+		if i < 0 || t.schema[i].Type != slipway.Text || p == nil {
+			continue
+		}
+		if known := p.Column(c.alone); known == nil || known.Type != slipway.Text || known.Distinct > groupValues {
+			continue
+		}
+		name := fmt.Sprintf("slipway_values%d", len(out))
+		out[c.alone] = name
+		pass.with = append(pass.with, name+" AS MATERIALIZED (SELECT "+quoted(c.alone)+", count(*) AS slipway_n FROM "+t.rows()+" GROUP BY "+quoted(c.alone)+")")
+	}
+	return out
+}
+
+// repeats is how many rows repeat the key, where the profile of the same rows
+// has counted them.
+func (t *table) repeats(c *check) (int64, bool) {
+	if len(c.distinct) == 0 || t.around == nil || t.around.same == nil || t.around.same.Keys == nil || !slices.Equal(c.distinct, t.spec.Key) || t.view != "" {
+		return 0, false
+	}
+	p := t.around.same
+	if len(c.distinct) > 1 {
+		return p.Rows - *p.Keys, true
+	}
+	k := p.Column(c.distinct[0])
+	if k == nil {
+		return 0, false
+	}
+	return p.Rows - k.Missing - *p.Keys, true
+}
+
+// before is the profile of the version before, nil when there is none.
+func (a *around) before() *Profile {
+	if a == nil {
+		return nil
+	}
+	return a.profile
 }
 
 // decide sums the findings up.
@@ -121,6 +190,8 @@ func (r *Report) decide() {
 // sql is a check as one expression of the pass.
 func (c *check) sql() string {
 	switch {
+	case c.measure != nil:
+		return c.value
 	case c.predicate != "":
 		return "count(*) FILTER (WHERE " + c.predicate + ")"
 	case len(c.distinct) > 1:
@@ -135,7 +206,11 @@ func (c *check) sql() string {
 // judge compares what was measured. What could not be measured, such as the
 // mean of no values, fails, except a shift from nothing.
 func (c *check) judge(v float64, known bool, rows int64, last *Profile) {
-	if c.predicate != "" || len(c.distinct) > 0 {
+	if c.skip {
+		c.Pass = true
+		return
+	}
+	if c.predicate != "" || c.condition != "" || len(c.distinct) > 0 {
 		c.Rows = int64(v)
 	}
 	if c.percent && rows > 0 {
@@ -205,6 +280,12 @@ func (s *Service) samples(ctx context.Context, t *table, checks []check) error {
 			}
 			continue
 		}
+		if c.condition != "" {
+			if err := s.unmatched(ctx, t, c); err != nil {
+				return err
+			}
+			continue
+		}
 		fields := []string{"'row': slipway_row"}
 		if len(key) > 0 {
 			fields = append(fields, "'key': {"+strings.Join(key, ", ")+"}")
@@ -239,6 +320,34 @@ func (s *Service) repeated(ctx context.Context, t *table, c *check) error {
 		}
 		f.Value, _ = row[0].(string)
 		f.Times, _ = row[len(row)-1].(int64)
+		c.Sample = append(c.Sample, f)
+	}
+	return nil
+}
+
+// unmatched fetches the first rows that fail a check against other rows.
+func (s *Service) unmatched(ctx context.Context, t *table, c *check) error {
+	var names []string
+	for _, n := range append(slices.Clone(t.spec.Key), c.columns...) {
+		names = append(names, "CAST(slipway_row."+quoted(n)+" AS VARCHAR)")
+	}
+	res, err := s.o.Query.Run(ctx, t.request(fmt.Sprintf("SELECT %s FROM %s AS slipway_row WHERE %s LIMIT %d", strings.Join(names, ", "), t.rows(), c.condition, sampleRows)))
+	if err != nil {
+		return err
+	}
+	for _, row := range res.Rows {
+		f := Failing{}
+		for i, k := range t.spec.Key {
+			if f.Key == nil {
+				f.Key = map[string]any{}
+			}
+			f.Key[k] = row[i]
+		}
+		var values []string
+		for _, v := range row[len(t.spec.Key):] {
+			values = append(values, fmt.Sprint(v))
+		}
+		f.Value = strings.Join(values, ", ")
 		c.Sample = append(c.Sample, f)
 	}
 	return nil

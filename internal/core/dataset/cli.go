@@ -20,7 +20,7 @@ import (
 func Commands(e *cli.Env) []*cobra.Command {
 	cmd := &cobra.Command{Use: "data", Short: "Versions of data, what they look like, and what they must look like"}
 	cmd.AddCommand(addCommand(e), listCommand(e), logCommand(e), checkCommand(e), quarantineCommand(e), contractCommand(e),
-		statusCommand(e), diffCommand(e), checkoutCommand(e), showCommand(e), profileCommand(e))
+		statusCommand(e), diffCommand(e), checkoutCommand(e), showCommand(e), profileCommand(e), sqlCommand(e), releaseCommand(e))
 	return []*cobra.Command{cmd}
 }
 

@@ -16,7 +16,7 @@ import (
 )
 
 func checkCommand(e *cli.Env) *cobra.Command {
-	var contract, junit string
+	var contract, junit, page string
 	cmd := &cobra.Command{
 		Use: "check NAME[@vN] [PATH…]", Short: "Ask the contract about a version, or about files that are none yet",
 		Long:    "Check every row of a version, or of the given files, against the contract.\nNothing is written down. When the contract says no, the exit code is 3.",
@@ -55,6 +55,11 @@ func checkCommand(e *cli.Env) *cobra.Command {
 					return jerr
 				}
 			}
+			if page != "" {
+				if perr := replace(e.Path(page), report.page()); perr != nil {
+					return perr
+				}
+			}
 			if perr := e.Print(report, func(w io.Writer) { findings(e, w, report) }); perr != nil {
 				return perr
 			}
@@ -63,6 +68,7 @@ func checkCommand(e *cli.Env) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&contract, "contract", "", "file of the contract (default: as slipway.yaml says, else the version's)")
 	cmd.Flags().StringVar(&junit, "junit", "", "also write the findings as JUnit XML")
+	cmd.Flags().StringVar(&page, "html", "", "also write the findings as a page")
 	return cmd
 }
 
@@ -207,16 +213,20 @@ func quarantineCommand(e *cli.Env) *cobra.Command {
 }
 
 func quarantined(e *cli.Env, all []Quarantined) {
-	t := e.IO.Table("id", "dataset", "failed checks", "failing rows", "by", "created", "message")
+	t := e.IO.Table("id", "dataset", "failed checks", "failing rows", "by", "created", "message", "released")
 	for _, q := range all {
-		t.Row(q.ID[:12], q.Name, q.Checks, q.Rows, q.Actor, q.Created, q.Message)
+		released := "-"
+		if r := q.Released; r != nil {
+			released = fmt.Sprintf("v%d by %s: %s", r.Version, r.Actor, r.Reason)
+		}
+		t.Row(q.ID[:12], q.Name, q.Checks, q.Rows, q.Actor, q.Created, q.Message, released)
 	}
 	_ = t.Render() // a pipe that closed has nobody to be told
 }
 
 func contractCommand(e *cli.Env) *cobra.Command {
 	cmd := &cobra.Command{Use: "contract", Short: "What new versions must look like"}
-	cmd.AddCommand(inferCommand(e))
+	cmd.AddCommand(inferCommand(e), testCommand(e))
 	return cmd
 }
 

@@ -63,7 +63,7 @@ type rule struct {
 	Rule           string    `yaml:"rule"` // metric's name in v3.0
 	Query          string    `yaml:"query"`
 	Engine         string    `yaml:"engine"`
-	Implementation string    `yaml:"implementation"`
+	Implementation any       `yaml:"implementation"`
 	Arguments      arguments `yaml:"arguments"`
 	Unit           string    `yaml:"unit"` // rows or percent
 	Severity       string    `yaml:"severity"`

@@ -10,17 +10,23 @@ import (
 )
 
 // check is one question of a contract as SQL. One of predicate, value and
-// distinct is set, or shift.
+// distinct is set.
 type check struct {
 	Finding
 	compare   operator
-	predicate string   // what a failing row meets
-	value     string   // an aggregate over all rows
-	distinct  []string // columns whose combination may not come twice
-	shift     bool     // how many times the median moved since the last version
-	percent   bool     // the share of failing rows is compared
-	shown     string   // SQL of the value that a failing row shows; "" is all of the key
-	own       bool     // SQL that somebody wrote
+	predicate string                    // what a failing row meets
+	value     string                    // an aggregate over all rows
+	distinct  []string                  // columns whose combination may not come twice
+	shift     bool                      // how many times the median moved since the last version
+	percent   bool                      // the share of failing rows is compared
+	shown     string                    // SQL of the value that a failing row shows; "" is all of the key
+	own       bool                      // SQL that somebody wrote
+	alone     string                    // the one column that predicate is about, as it is in the files
+	condition string                    // what a failing row, slipway_row, meets, where a subquery counts them
+	columns   []string                  // what such a row shows
+	whole     bool                      // it is about all rows, not about a batch
+	skip      bool                      // there is nothing yet to compare with: it passes
+	measure   func(any) (float64, bool) // of what value gave
 }
 
 // compiler turns a contract into checks for a table.
@@ -113,6 +119,7 @@ func (k *compiler) property(p property, keyed bool) error {
 		of = slipway.Text
 	}
 	base := Finding{Column: p.Name, Severity: Error}
+	first := len(k.checks)
 	with := func(kind string) Finding { f := base; f.Kind = kind; return f }
 	if p.Required {
 		k.add(check{Finding: with("nullValues"), predicate: v + " IS NULL", shown: "NULL"})
@@ -122,6 +129,11 @@ func (k *compiler) property(p property, keyed bool) error {
 	}
 	if err := k.options(p.Options, v, of, with); err != nil {
 		return err
+	}
+	for i := first; i < len(k.checks) && v == quoted(p.Name); i++ {
+		if k.checks[i].predicate != "" {
+			k.checks[i].alone = p.Name
+		}
 	}
 	for i, r := range p.Quality {
 		if err := k.rule(r, p.Name, v, of); err != nil {

@@ -52,7 +52,7 @@ func (s *Service) Infer(ctx context.Context, project, name string, n int) (Propo
 	if err != nil {
 		return Proposal{}, in(err, "the proposal of %s", v.ID())
 	}
-	checks, err := c.compile(&table{name: name, schema: v.Schema, spec: v.Spec})
+	checks, err := c.compile(&table{name: name, schema: v.Schema, spec: v.Spec, around: &around{}})
 	return Proposal{YAML: text, Checks: len(checks)}, err
 }
 
@@ -119,8 +119,12 @@ func proposal(v Version, p *Profile, steady map[string][2]float64) string {
 	fmt.Fprintf(&b, "apiVersion: v3.1.0\nkind: DataContract\nid: urn:slipway:%s:%s\nname: %s\nversion: 1.0.0\nstatus: draft\n\nschema:\n  - name: %s\n    logicalType: object\n    physicalType: table\n",
 		v.Project, v.Name, text(v.Name), text(v.Name))
 	fmt.Fprintf(&b, "    quality:\n      - name: a batch is not cut short\n        metric: rowCount\n        mustBeGreaterThan: %s\n", number(roundDown(float64(p.Rows)/float64(max(v.Files, 1))/2, 1)))
+	if v.Files < 2 { // one file does not say how much files differ
+		b.WriteString("        severity: warning\n")
+	}
 	for _, c := range p.Columns {
-		if m, ok := steady[c.Name]; ok {
+		low, high, bounded := limits(&c)
+		if m, ok := steady[c.Name]; ok && !(bounded && m[0] <= low && m[1] >= high) { // else the range says as much
 			fmt.Fprintf(&b, "      - name: %s\n        description: %s\n        type: sql\n        query: %s\n        mustBeBetween: [%s, %s]\n",
 				single("the mean of "+c.Name+" stays"), single(fmt.Sprintf("It is %s, and steady from block to block; a changed unit would move it.", short(*c.Mean))),
 				single("SELECT avg("+quoted(c.Name)+") FROM {object}"), number(m[0]), number(m[1]))
@@ -146,6 +150,11 @@ func writeProperty(b *strings.Builder, v Version, p *Profile, c *ColumnProfile) 
 	}
 	if slices.Equal(v.Spec.Key, []string{c.Name}) && p.Keys != nil && *p.Keys == p.Rows-c.Missing {
 		b.WriteString("        unique: true\n        primaryKey: true\n        primaryKeyPosition: 1\n")
+	} else if c.Type == slipway.Int && counter(c, p.Rows) && !c.Estimated && c.Distinct == p.Rows {
+		b.WriteString("        unique: true\n") // it numbers the rows
+	}
+	if c.Personal != "" {
+		fmt.Fprintf(b, "        classification: personal # %s\n", c.Personal)
 	}
 	if low, high, ok := limits(c); ok && !counter(c, p.Rows) {
 		fmt.Fprintf(b, "        logicalTypeOptions: {minimum: %s, maximum: %s}\n", number(low), number(high))
@@ -189,6 +198,9 @@ func limits(c *ColumnProfile) (low, high float64, ok bool) {
 		margin = spread / 2
 	}
 	low, high = roundDown(*c.Min-margin, 2), roundUp(*c.Max+margin, 2)
+	if c.Type == slipway.Int {
+		low, high = math.Floor(low), math.Ceil(high)
+	}
 	if *c.Min >= 0 && low < 0 {
 		low = 0
 	}

@@ -62,6 +62,7 @@ func (r rule) library(c *check, column, v string, t slipway.Type) error {
 		c.value = "count(*)"
 	case "nullValues":
 		c.predicate, c.shown = v+" IS NULL", "NULL"
+		return nil
 	case "missingValues":
 		c.predicate = "(" + v + " IS NULL OR CAST(" + v + " AS VARCHAR) IN (" + list(r.Arguments.MissingValues) + "))"
 	case "invalidValues":
@@ -82,46 +83,13 @@ func (r rule) library(c *check, column, v string, t slipway.Type) error {
 			}
 			c.distinct = []string{column}
 		}
+		return nil
 	default:
 		return slipway.Errorf(slipway.Invalid, "%q is not a metric", c.Kind).WithHint("nullValues, missingValues, invalidValues, duplicateValues or rowCount")
 	}
-	return nil
-}
-
-// custom makes a check of one of our own metrics, written as ODCS wants it:
-// {type: custom, engine: slipway, implementation: …}.
-func (r rule) custom(k *compiler, c *check, column string) error {
-	if r.Engine != "slipway" {
-		return slipway.Errorf(slipway.Invalid, "rules of the engine %q cannot be checked here", r.Engine).WithHint("write it as type: sql")
+	if c.predicate != "" && v == quoted(column) {
+		c.alone = column
 	}
-	c.Kind = strings.TrimSpace(r.Implementation)
-	at := ""
-	if k.table != nil {
-		if at = k.table.time(); column != "" {
-			at = quoted(column) + "::TIMESTAMPTZ"
-		}
-	}
-	switch c.Kind {
-	case "shift":
-		if column == "" {
-			return slipway.Errorf(slipway.Invalid, "shift is a rule of columns")
-		}
-		c.shift, c.value = true, "median("+quoted(column)+")"
-		return nil
-	case "freshness": // hours between the newest row and now
-		c.value = "date_diff('second', max(" + at + "), now()) / 3600.0"
-	case "gap": // longest time without a row, in hours
-		c.value = "(SELECT max(s) / 3600.0 FROM (SELECT epoch(at) - epoch(lag(at) OVER (ORDER BY at)) AS s FROM (SELECT " + at + " AS at FROM {object})))"
-	default:
-		return slipway.Errorf(slipway.Invalid, "%q is not one of Slipway's metrics", c.Kind).WithHint("shift, freshness or gap")
-	}
-	if k.table == nil {
-		return nil
-	}
-	if at == "" {
-		return slipway.Errorf(slipway.Invalid, "%s needs a time, and the dataset has none", c.Kind)
-	}
-	c.value = strings.ReplaceAll(c.value, "{object}", k.table.rows())
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/slipway-ml/slipway"
 )
@@ -111,10 +112,26 @@ func (r rule) sql(table, column string) (predicate, value string, err error) {
 	return "", "(" + strings.TrimRight(strings.ReplaceAll(query, "{object}", table), "; \n\t") + ")", nil
 }
 
+// relative is an instant from now on: now, now-1d, now + 2h.
+var relative = regexp.MustCompile(`^now(?:\s*([+-])\s*(\w+))?$`)
+
 // bound is a limit on a column's values as a condition that failing values meet.
 func bound(value string, t slipway.Type, limit any, compare string) (string, error) {
 	switch t {
 	case slipway.Time, slipway.Date:
+		if m := relative.FindStringSubmatch(fmt.Sprint(limit)); m != nil {
+			var d time.Duration
+			if m[2] != "" {
+				var err error
+				if d, err = slipway.ParseDuration(m[2]); err != nil {
+					return "", err
+				}
+			}
+			if m[1] == "-" {
+				d = -d
+			}
+			return fmt.Sprintf("%s::TIMESTAMPTZ %s now() + to_seconds(%d)", value, compare, int64(d.Seconds())), nil
+		}
 		return fmt.Sprintf("%s::TIMESTAMPTZ %s %s::TIMESTAMPTZ", value, compare, literal(fmt.Sprint(limit))), nil
 	case slipway.Text:
 		return fmt.Sprintf("%s %s %s", value, compare, literal(fmt.Sprint(limit))), nil

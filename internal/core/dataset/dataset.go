@@ -75,9 +75,10 @@ type Version struct {
 	Change   Change         `json:"change"`
 	Contract slipway.Digest `json:"contract,omitempty"` // the contract's text
 	Verdict  Verdict        `json:"verdict,omitempty"`
-	Report   slipway.Digest `json:"report,omitempty"`  // a Report
-	Profile  slipway.Digest `json:"profile,omitempty"` // a Profile
-	Odd      []string       `json:"odd,omitempty"`     // what a person should look at, a sentence each
+	Report   slipway.Digest `json:"report,omitempty"`   // a Report
+	Profile  slipway.Digest `json:"profile,omitempty"`  // a Profile
+	Odd      []string       `json:"odd,omitempty"`      // what a person should look at, a sentence each
+	Released *Release       `json:"released,omitempty"` // who used it although the contract refused it
 }
 
 // Verdict is what a contract's checks came to.
@@ -113,17 +114,18 @@ func (v Version) Table() bool { return v.Spec.Format != FilesOnly }
 
 // Quarantined is a batch that broke its contract.
 type Quarantined struct {
-	ID      string         `json:"id"`
-	Project string         `json:"project"`
-	Name    string         `json:"name"`
-	Tree    slipway.Digest `json:"tree"`   // the files that were checked
-	Report  slipway.Digest `json:"report"` // a Report
-	Spec    Spec           `json:"spec"`
-	Checks  int            `json:"checks"` // how many failed
-	Rows    int64          `json:"rows"`   // that fail the check that most rows fail
-	Message string         `json:"message,omitempty"`
-	Actor   string         `json:"actor"`
-	Created time.Time      `json:"created"`
+	ID       string         `json:"id"`
+	Project  string         `json:"project"`
+	Name     string         `json:"name"`
+	Tree     slipway.Digest `json:"tree"`   // the files that were checked
+	Report   slipway.Digest `json:"report"` // a Report
+	Spec     Spec           `json:"spec"`
+	Checks   int            `json:"checks"` // how many failed
+	Rows     int64          `json:"rows"`   // that fail the check that most rows fail
+	Released *Release       `json:"released,omitempty"`
+	Message  string         `json:"message,omitempty"`
+	Actor    string         `json:"actor"`
+	Created  time.Time      `json:"created"`
 }
 
 var goodName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$`)

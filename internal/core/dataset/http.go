@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"context"
+	"strings"
 
 	"github.com/slipway-ml/slipway"
 	"github.com/slipway-ml/slipway/internal/content"
@@ -38,10 +39,16 @@ type (
 	}
 	// CompareVersions names two versions of a dataset.
 	CompareVersions struct {
-		Project string `path:"project"`
-		Name    string `path:"name"`
-		From    int    `query:"from" minimum:"0" doc:"0 is the one before"`
-		To      int    `query:"to" minimum:"0" doc:"0 is the newest"`
+		Project   string  `path:"project"`
+		Name      string  `path:"name"`
+		From      int     `query:"from" minimum:"0" doc:"0 is the one before"`
+		To        int     `query:"to" minimum:"0" doc:"0 is the newest"`
+		Key       string  `query:"key" doc:"columns that tell one row from all others, with commas between them; by default the version's key"`
+		Ignore    string  `query:"ignore" doc:"columns whose changes do not matter, with commas between them"`
+		Tolerance float64 `query:"tolerance" minimum:"0" doc:"numbers x and y are alike up to this times max(1, |x|, |y|)"`
+		Sample    int     `query:"rows" minimum:"0" maximum:"10000" doc:"rows that differ to show; 0 is 10"`
+		Coarse    bool    `query:"coarse" doc:"leave the rows out: files, columns and statistics only"`
+		Keep      bool    `query:"keep" doc:"put every row that differs into content, as Parquet"`
 	}
 	// ReadRows asks for the first rows of a version.
 	ReadRows struct {
@@ -52,13 +59,30 @@ type (
 	}
 	// Rows is some rows of a version.
 	Rows struct {
-		Schema slipway.Schema `json:"schema"`
-		Rows   [][]any        `json:"rows"`
+		Schema    slipway.Schema `json:"schema"`
+		Rows      [][]any        `json:"rows"`
+		Truncated bool           `json:"truncated,omitempty"` // the limit left rows out
 	}
 	// ReadQuarantine lists refused batches.
 	ReadQuarantine struct {
 		Project string `path:"project"`
 		Name    string `query:"name" doc:"only of this dataset"`
+	}
+	// AskRows is a question in SQL.
+	AskRows struct {
+		Project string `path:"project"`
+		Body    struct {
+			SQL   string `json:"sql" doc:"one SELECT; flights is the newest version of a dataset, flights@v3 another"`
+			Limit int    `json:"limit,omitempty" minimum:"0" maximum:"10000" doc:"most rows; 0 is 1000"`
+		}
+	}
+	// ReleaseBatch asks that a refused batch is used.
+	ReleaseBatch struct {
+		Project string `path:"project"`
+		ID      string `path:"id"`
+		Body    struct {
+			Reason string `json:"reason"`
+		}
 	}
 	// OneQuarantined names a refused batch.
 	OneQuarantined struct {
@@ -87,6 +111,8 @@ var (
 	OpContract         = web.Op[OfVersion, Proposal]{Method: "GET", Path: dataPath + "/{name}/contract", Needs: slipway.Reader, Tag: "dataset", Summary: "The contract under which a version was added"}
 	OpQuarantine       = web.Op[ReadQuarantine, []Quarantined]{Method: "GET", Path: "/api/v1/projects/{project}/quarantine", Needs: slipway.Reader, Tag: "dataset", Summary: "Batches that broke their contract, newest first"}
 	OpQuarantineReport = web.Op[OneQuarantined, Report]{Method: "GET", Path: "/api/v1/projects/{project}/quarantine/{id}", Needs: slipway.Reader, Tag: "dataset", Summary: "Why a batch was refused, with its failing rows"}
+	OpRelease          = web.Op[ReleaseBatch, web.Job]{Method: "POST", Path: "/api/v1/projects/{project}/quarantine/{id}/release", Needs: slipway.Operator, Tag: "dataset", Summary: "Use a batch although it broke its contract; the job's result is an Outcome"}
+	OpAsk              = web.Op[AskRows, Rows]{Method: "POST", Path: "/api/v1/projects/{project}/sql", Needs: slipway.Reader, Tag: "dataset", Summary: "Ask versions of datasets in SQL, read-only"}
 )
 
 // Routes adds the operations.
@@ -124,8 +150,17 @@ func (s *Service) Routes(a *web.API) {
 	OpQuarantineReport.Serve(a, func(ctx context.Context, in OneQuarantined) (Report, error) {
 		return s.QuarantineReport(ctx, in.Project, in.ID)
 	})
+	OpRelease.Serve(a, func(ctx context.Context, in ReleaseBatch) (web.Job, error) {
+		return s.o.Jobs.Start(ctx, "dataset.release", in.Project, func(ctx context.Context, say func(web.Progress)) (any, error) {
+			return s.Release(ctx, in.Project, in.ID, in.Body.Reason, say)
+		}), nil
+	})
+	OpAsk.Serve(a, func(ctx context.Context, in AskRows) (Rows, error) {
+		return s.Ask(ctx, in.Project, in.Body.SQL, in.Body.Limit)
+	})
 	OpDiff.Serve(a, func(ctx context.Context, in CompareVersions) (Diff, error) {
-		return s.Diff(ctx, in.Project, in.Name, in.From, in.To)
+		return s.Diff(ctx, in.Project, in.Name, Compare{From: in.From, To: in.To, Key: names(in.Key), Ignore: names(in.Ignore),
+			Tolerance: in.Tolerance, Sample: in.Sample, Keep: in.Keep, Coarse: in.Coarse})
 	})
 	OpTree.Serve(a, func(ctx context.Context, in OfVersion) (content.Tree, error) {
 		v, err := s.Version(ctx, in.Project, in.Name, in.Version)
@@ -137,4 +172,12 @@ func (s *Service) Routes(a *web.API) {
 	OpRows.Serve(a, func(ctx context.Context, in ReadRows) (Rows, error) {
 		return s.Head(ctx, in.Project, in.Name, in.Version, in.Limit)
 	})
+}
+
+// names splits a list of columns.
+func names(list string) []string {
+	if list == "" {
+		return nil
+	}
+	return strings.Split(list, ",")
 }

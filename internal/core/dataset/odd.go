@@ -10,19 +10,19 @@ import (
 )
 
 // guessTime takes the first column of times that are nearly all there for the
-// time of the rows, where nobody said which it is.
-func (p *Profile) guessTime(t *table) {
+// time of the rows, where nobody said which it is, and reports whether it did.
+func (p *Profile) guessTime(t *table) bool {
 	if len(t.spec.Order) > 0 {
-		return
+		return false
 	}
 	for _, c := range p.Columns {
 		if c.From == nil || c.Missing*100 > p.Rows || c.Distinct < 2 {
 			continue
 		}
 		t.spec.Time, t.spec.Guessed = quoted(c.Name), true
-		p.Time = &TimeProfile{Expression: t.spec.Time, From: *c.From, To: *c.To, Missing: c.Missing}
-		return
+		return true
 	}
+	return false
 }
 
 // covers is the window of event time that holds every row.
@@ -82,6 +82,15 @@ func (p *Profile) odd(t *table) []string {
 		if len(names) > 0 {
 			say("%s: %s", g.what, some(names, 4))
 		}
+	}
+	var about []string
+	for _, c := range p.Columns {
+		if c.Personal != "" {
+			about = append(about, c.Name+" ("+c.Personal+")")
+		}
+	}
+	if len(about) > 0 {
+		say("perhaps about persons: %s", some(about, 4))
 	}
 	var missing []string
 	for _, c := range p.Columns {

@@ -2,23 +2,25 @@ package dataset
 
 import (
 	"context"
-	"encoding/json"
-	"math"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/slipway-ml/slipway"
+	"github.com/slipway-ml/slipway/internal/kit/query"
 )
 
 // Profile is what the rows of a version look like, column by column. It is
-// found in two passes over the rows: the first counts, and the second, which
-// knows the ranges, makes histograms.
+// found in one pass over the rows, after a look at the bounds of the numbers.
 type Profile struct {
 	Rows    int64           `json:"rows"`
 	Keys    *int64          `json:"keys,omitempty"` // distinct values of the key, exactly; nil without a key
 	Columns []ColumnProfile `json:"columns"`
 	Time    *TimeProfile    `json:"time,omitempty"`
+	// Correlation is Pearson's between pairs of numeric columns, strongest first,
+	// from a sample of the rows.
+	Correlation []query.Correlation `json:"correlation,omitempty"`
 }
 
 // ColumnProfile describes the values of one column. NaN counts as missing.
@@ -27,19 +29,21 @@ type ColumnProfile struct {
 	Type      slipway.Type `json:"type"`
 	Missing   int64        `json:"missing"`
 	Infinite  int64        `json:"infinite,omitempty"`
-	Distinct  int64        `json:"distinct"` // estimated by HyperLogLog, up to a fifth off; exact where there are at most 200
+	Distinct  int64        `json:"distinct"`
+	Estimated bool         `json:"estimated,omitempty"` // Distinct is by HyperLogLog, with a standard error of 1.6 %
 	Min       *float64     `json:"min,omitempty"`
 	Max       *float64     `json:"max,omitempty"`
 	Mean      *float64     `json:"mean,omitempty"`
 	SD        *float64     `json:"sd,omitempty"`
-	Quantiles []float64    `json:"quantiles,omitempty"` // at QuantileLevels, by t-digest
+	Quantiles []float64    `json:"quantiles,omitempty"` // at QuantileLevels; see query.NumberSummary
 	Histogram *Histogram   `json:"histogram,omitempty"`
 	Top       []ValueCount `json:"top,omitempty"` // most frequent first, at most 25
 	From      *time.Time   `json:"from,omitempty"`
 	To        *time.Time   `json:"to,omitempty"`
-	Length    *[2]int64    `json:"length,omitempty"`  // shortest and longest text, in characters
-	Padded    int64        `json:"padded,omitempty"`  // texts with space at an end
-	Numbers   int64        `json:"numbers,omitempty"` // texts that are written like numbers
+	Length    *[2]int64    `json:"length,omitempty"`   // shortest and longest text, in characters
+	Padded    int64        `json:"padded,omitempty"`   // texts with space at an end
+	Numbers   int64        `json:"numbers,omitempty"`  // texts that are written like numbers
+	Personal  string       `json:"personal,omitempty"` // why it may be about persons: email, phone, card, iban, ssn, ip, or by its name
 }
 
 // QuantileLevels are the levels of ColumnProfile.Quantiles.
@@ -87,6 +91,7 @@ func (p *Profile) Column(name string) *ColumnProfile {
 
 // scan is one SELECT of aggregates and where each of them goes.
 type scan struct {
+	with []string // tables that the aggregates may name
 	list []string
 	into []func(any)
 }
@@ -101,7 +106,11 @@ func (s *Service) scan(ctx context.Context, t *table, a *scan, from string) erro
 	if len(a.list) == 0 {
 		return nil
 	}
-	res, err := s.o.Query.Run(ctx, t.request("SELECT "+strings.Join(a.list, ",\n")+"\nFROM "+from))
+	with := ""
+	if len(a.with) > 0 {
+		with = "WITH " + strings.Join(a.with, ",\n") + "\n"
+	}
+	res, err := s.o.Query.Run(ctx, t.request(with+"SELECT "+strings.Join(a.list, ",\n")+"\nFROM "+from))
 	if err != nil {
 		return err
 	}
@@ -111,46 +120,128 @@ func (s *Service) scan(ctx context.Context, t *table, a *scan, from string) erro
 	return nil
 }
 
-// profile looks at all rows of t.
+// profile looks at all rows of t, once.
 func (s *Service) profile(ctx context.Context, t *table) (*Profile, error) {
-	p := &Profile{Columns: make([]ColumnProfile, len(t.schema))}
-	first := &scan{}
-	first.add("count(*)", func(v any) { p.Rows = v.(int64) })
-	if len(t.spec.Key) > 0 {
-		first.add("count(DISTINCT "+tuple(t.spec.Key)+")", func(v any) { n := v.(int64); p.Keys = &n })
+	at, likely := t.time(), ""
+	if at == "" {
+		if likely = t.likelyTime(); likely != "" {
+			at = "CAST(" + likely + " AS TIMESTAMPTZ)"
+		}
 	}
-	tops := make([][]string, len(t.schema))
-	for i, c := range t.schema {
-		p.Columns[i] = ColumnProfile{Name: c.Name, Type: c.Type}
-		first.column(&p.Columns[i], &tops[i])
+	list := "*"
+	if at != "" {
+		list += ", " + at + " AS " + timeColumn
 	}
-	if t.spec.Time != "" {
-		p.Time = &TimeProfile{Expression: t.spec.Time}
-		first.add("min("+t.time()+")", func(v any) { p.Time.From, _ = v.(time.Time) })
-		first.add("max("+t.time()+")", func(v any) { p.Time.To, _ = v.(time.Time) })
-		first.add("count("+t.time()+")", func(v any) { p.Time.Missing = -v.(int64) })
-	}
-	if err := s.scan(ctx, t, first, t.ref()); err != nil {
+	sum, err := s.o.Query.Summarize(ctx, query.SummaryRequest{Request: t.request("SELECT " + list + " FROM " + t.ref()),
+		Levels: QuantileLevels, Bins: profileBins, Top: fewValues, Days: timeColumn})
+	if err != nil {
 		return nil, err
 	}
+	p := &Profile{Rows: sum.Rows, Columns: make([]ColumnProfile, len(t.schema)), Correlation: sum.Correlation}
 	for i := range p.Columns {
-		c := &p.Columns[i]
-		c.Missing += p.Rows // it held minus the values that are there
-		c.Distinct = min(c.Distinct, p.Rows-c.Missing)
+		p.Columns[i] = columnProfile(&sum.Columns[i], sum.Rows)
 	}
-	if p.Time != nil {
-		p.Time.Missing += p.Rows
-	} else {
-		p.guessTime(t)
+	if p.Keys, err = s.countKeys(ctx, t, sum); err != nil {
+		return nil, err
 	}
-	second := &scan{}
-	for i := range p.Columns {
-		second.bins(&p.Columns[i], tops[i], p.Rows)
+	switch {
+	case t.spec.Time == "" && !p.guessTime(t):
+	case likely != "" && t.spec.Time != likely:
+		return s.profile(ctx, t) // another column is the time than seemed likely
+	default:
+		p.Time = timeProfile(t.spec.Time, sum)
 	}
-	if p.Time != nil && p.Time.To.Sub(p.Time.From) < profileDays*24*time.Hour {
-		second.add("to_json(histogram(CAST(("+t.time()+" AT TIME ZONE 'UTC') AS DATE)::VARCHAR))::VARCHAR", func(v any) { p.Time.Days = counts(v, false) })
+	return p, nil
+}
+
+// timeColumn is the name under which the time of a row is profiled.
+const timeColumn = "slipway_time"
+
+// likelyTime is the first column of times, where nobody said what the time is.
+func (t *table) likelyTime() string {
+	i := slices.IndexFunc(t.schema, func(c slipway.Column) bool { return c.Type == slipway.Time || c.Type == slipway.Date })
+	if i < 0 || len(t.spec.Order) > 0 {
+		return ""
 	}
-	return p, s.scan(ctx, t, second, t.ref())
+	return quoted(t.schema[i].Name)
+}
+
+func timeProfile(expression string, sum *query.Summary) *TimeProfile {
+	out := &TimeProfile{Expression: expression}
+	for _, c := range sum.Columns {
+		if c.Name != timeColumn {
+			continue
+		}
+		out.Missing = c.Missing
+		if c.From != nil {
+			out.From, out.To = *c.From, *c.To
+		}
+		out.Days = valueCounts(c.Days)
+	}
+	return out
+}
+
+// countKeys counts different keys exactly. The summary knows it of a column that
+// rises from row to row and of one with few values; others take a query.
+func (s *Service) countKeys(ctx context.Context, t *table, sum *query.Summary) (*int64, error) {
+	if len(t.spec.Key) == 0 {
+		return nil, nil
+	}
+	if i := t.schema.Index(t.spec.Key[0]); len(t.spec.Key) == 1 && !sum.Columns[i].Estimated {
+		return &sum.Columns[i].Distinct, nil
+	}
+	res, err := s.o.Query.Run(ctx, t.request("SELECT count(DISTINCT "+tuple(t.spec.Key)+") FROM "+t.ref()))
+	if err != nil {
+		return nil, err
+	}
+	n, _ := res.Rows[0][0].(int64)
+	return &n, nil
+}
+
+// columnProfile is a column's summary as it is kept with a version.
+func columnProfile(c *query.ColumnSummary, rows int64) ColumnProfile {
+	out := ColumnProfile{Name: c.Name, Type: c.Type, Missing: c.Missing, Infinite: c.Infinite, Distinct: c.Distinct, Estimated: c.Estimated,
+		From: c.From, To: c.To, Personal: personal(c)}
+	if n := c.Number; n != nil && c.Type != slipway.Bool {
+		out.Min, out.Max, out.Mean, out.SD, out.Quantiles = &n.Min, &n.Max, &n.Mean, &n.SD, n.Quantiles
+		out.Histogram = &Histogram{Low: n.Min, High: n.Max, Counts: n.Bins}
+		if n.Bins == nil {
+			out.Histogram.Counts = []int64{rows - c.Missing}
+		}
+	} else if n != nil {
+		out.Mean = &n.Mean
+	}
+	if x := c.Text; x != nil && c.Type == slipway.Text {
+		out.Length, out.Padded, out.Numbers = &[2]int64{x.Shortest, x.Longest}, x.Padded, x.Numbers
+	}
+	few := c.Distinct <= fewValues && c.Type != slipway.Time
+	if few || c.Type == slipway.Text && len(c.Top) > 0 && c.Top[0].Count > 1 {
+		out.Top = valueCounts(c.Top[:min(len(c.Top), profileTop)])
+	}
+	return out
+}
+
+// personalNames are words of column names that tell of persons.
+var personalNames = regexp.MustCompile(`(?i)(^|_|-)(e-?mail|phone|mobile|ssn|passport|iban|first_?name|last_?name|surname|full_?name|street|address|birth(day|date|_date)?|dob|ip_?addr(ess)?)($|_|-)`)
+
+// personal is why a column may hold personal data: the kind of its values, or
+// its name.
+func personal(c *query.ColumnSummary) string {
+	if c.LooksLike != "" {
+		return c.LooksLike
+	}
+	if personalNames.MatchString(c.Name) {
+		return "by its name"
+	}
+	return ""
+}
+
+func valueCounts(list []query.ValueCount) []ValueCount {
+	out := make([]ValueCount, len(list))
+	for i, v := range list {
+		out[i] = ValueCount{shorten(v.Value), v.Count}
+	}
+	return out
 }
 
 // tuple is one or several columns as one value.
@@ -171,88 +262,4 @@ func finite(name string, t slipway.Type) string {
 		return "CASE WHEN isfinite(" + quoted(name) + ") THEN " + quoted(name) + " END"
 	}
 	return quoted(name)
-}
-
-// column adds the aggregates of the first pass over a column.
-func (a *scan) column(c *ColumnProfile, top *[]string) {
-	v := finite(c.Name, c.Type)
-	a.add("count("+v+")", func(n any) { c.Missing = -n.(int64) })
-	a.add("approx_count_distinct("+v+")", func(n any) { c.Distinct = n.(int64) })
-	number := func(sql string, into **float64) {
-		a.add("CAST("+sql+" AS DOUBLE)", func(n any) { *into = float(n) })
-	}
-	switch c.Type {
-	case slipway.Int, slipway.Float:
-		number("min("+v+")", &c.Min)
-		number("max("+v+")", &c.Max)
-		number("avg("+v+")", &c.Mean)
-		number("stddev_samp(CAST("+v+" AS DOUBLE))", &c.SD)
-		a.add("approx_quantile(CAST("+v+" AS DOUBLE), [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99])", func(list any) {
-			if text, ok := list.(string); ok {
-				_ = json.Unmarshal([]byte(text), &c.Quantiles) // a list of finite numbers, from DuckDB itself
-			}
-		})
-		if c.Type == slipway.Float {
-			a.add("count(*) FILTER (WHERE isinf("+quoted(c.Name)+"))", func(n any) { c.Infinite = n.(int64) })
-		}
-	case slipway.Bool:
-		number("avg(CAST("+v+" AS INT))", &c.Mean)
-	case slipway.Time, slipway.Date:
-		a.add("min("+v+")::TIMESTAMPTZ", func(at any) { c.From = instant(at) })
-		a.add("max("+v+")::TIMESTAMPTZ", func(at any) { c.To = instant(at) })
-	case slipway.Text:
-		a.add("min(length("+v+"))", func(n any) { length(c, 0, n) })
-		a.add("max(length("+v+"))", func(n any) { length(c, 1, n) })
-		a.add("count(*) FILTER (WHERE "+v+" <> trim("+v+"))", func(n any) { c.Padded = n.(int64) })
-		a.add("count(TRY_CAST("+v+" AS DOUBLE))", func(n any) { c.Numbers = n.(int64) })
-		a.add("approx_top_k("+v+", 25)", func(list any) {
-			if text, ok := list.(string); ok {
-				_ = json.Unmarshal([]byte(text), top)
-			}
-		})
-	}
-}
-
-// bins adds the aggregates of the second pass over a column: a histogram, and
-// the counts of values where there are few or some are frequent.
-func (a *scan) bins(c *ColumnProfile, top []string, rows int64) {
-	v := finite(c.Name, c.Type)
-	few := c.Distinct > 0 && c.Distinct <= fewValues
-	switch {
-	case (few && c.Type != slipway.Binary && c.Type != slipway.Time) || c.Type == slipway.Bool:
-		a.add("to_json(histogram(CAST("+v+" AS VARCHAR)))::VARCHAR", func(m any) {
-			all := counts(m, true)
-			c.Distinct = int64(len(all))
-			c.Top = all[:min(len(all), profileTop)]
-		})
-	case c.Type == slipway.Text && len(top) > 0 && c.Distinct*10 < (rows-c.Missing)*9:
-		list := make([]string, len(top))
-		for i, value := range top {
-			list[i] = literal(value)
-		}
-		a.add("to_json(histogram(CASE WHEN "+v+" IN ("+strings.Join(list, ", ")+") THEN "+v+" END))::VARCHAR", func(m any) {
-			all := counts(m, true)
-			if len(all) > 0 && all[0].Count > 1 {
-				c.Top = all[:min(len(all), profileTop)]
-			}
-		})
-	}
-	if c.Min == nil || c.Max == nil {
-		return
-	}
-	h := &Histogram{Low: *c.Min, High: *c.Max, Counts: make([]int64, profileBins)}
-	c.Histogram = h
-	width := (h.High - h.Low) / profileBins
-	if width <= 0 || math.IsInf(width, 0) {
-		h.Counts = []int64{rows - c.Missing}
-		return
-	}
-	bin := "CASE WHEN " + v + " IS NOT NULL THEN least(31, CAST(floor((CAST(" + v + " AS DOUBLE) - CAST(" + exact(h.Low) + " AS DOUBLE)) / CAST(" + exact(width) + " AS DOUBLE)) AS INT)) END"
-	a.add("to_json(histogram("+bin+"))::VARCHAR", func(m any) {
-		for _, one := range counts(m, false) {
-			if i, ok := index(one.Value); ok {
-				h.Counts[i] += one.Count
-			}
-		}
-	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"slices"
 
 	"github.com/slipway-ml/slipway"
 	"github.com/slipway-ml/slipway/internal/content"
@@ -26,6 +27,7 @@ func (s *Service) Check(ctx context.Context, project, name string, q Question) (
 	if err != nil && (q.Tree == "" || !slipway.IsCode(err, slipway.NotFound)) {
 		return nil, err
 	}
+	number := last.Number
 	tree, spec, known := last.Tree, last.Spec, last.Schema
 	if q.Tree != "" {
 		tree, spec, known = q.Tree, q.Spec, nil
@@ -52,11 +54,20 @@ func (s *Service) Check(ctx context.Context, project, name string, q Question) (
 	if err != nil {
 		return nil, err
 	}
-	return s.answer(ctx, name, entries, spec, known, c, last)
+	var same slipway.Digest
+	if q.Tree == "" { // a version is compared with the one before it, as it was when it came
+		if slices.Equal(spec.Key, last.Spec.Key) {
+			same = last.Profile
+		}
+		if last, err = s.find(ctx, project, name, max(1, last.Number-1)); err != nil || last.Number == number {
+			last = Version{Project: project, Name: name}
+		}
+	}
+	return s.answer(ctx, project, name, entries, spec, known, c, last, same)
 }
 
-// answer checks entries and turns a no into an error.
-func (s *Service) answer(ctx context.Context, name string, entries content.Tree, spec Spec, known slipway.Schema, c *Contract, last Version) (*Report, error) {
+// answer checks entries, of which same is the profile if there is one, and turns a no into an error.
+func (s *Service) answer(ctx context.Context, project, name string, entries content.Tree, spec Spec, known slipway.Schema, c *Contract, last Version, same slipway.Digest) (*Report, error) {
 	t, err := s.open(ctx, name, entries, spec, known)
 	if err != nil {
 		return nil, err
@@ -65,10 +76,15 @@ func (s *Service) answer(ctx context.Context, name string, entries content.Tree,
 	if t.spec.Format == FilesOnly {
 		return nil, slipway.Errorf(slipway.Invalid, "the files of %s are no table", name)
 	}
-	var before *Profile
-	if last.Profile != "" {
-		before = &Profile{}
-		if err := s.recall(ctx, last.Profile, before); err != nil {
+	a, err := s.surround(ctx, project, c, last)
+	if err != nil {
+		return nil, err
+	}
+	defer a.close()
+	t.around = a
+	if same != "" {
+		a.same = &Profile{}
+		if err := s.recall(ctx, same, a.same); err != nil {
 			return nil, err
 		}
 	}
@@ -76,7 +92,7 @@ func (s *Service) answer(ctx context.Context, name string, entries content.Tree,
 	if err != nil {
 		return nil, err
 	}
-	r, err := s.inspect(ctx, t, checks, before)
+	r, err := s.inspect(ctx, t, checks)
 	if err != nil {
 		return nil, err
 	}

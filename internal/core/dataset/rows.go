@@ -3,7 +3,6 @@ package dataset
 import (
 	"context"
 	"fmt"
-	"math"
 	"strings"
 
 	"github.com/slipway-ml/slipway"
@@ -75,13 +74,7 @@ func (s *Service) Head(ctx context.Context, project, name string, n, limit int) 
 	if err != nil {
 		return Rows{}, err
 	}
-	for _, row := range res.Rows {
-		for i, value := range row {
-			if f, ok := value.(float64); ok && (math.IsNaN(f) || math.IsInf(f, 0)) {
-				row[i] = fmt.Sprint(f) // JSON has no such numbers
-			}
-		}
-	}
+	jsonable(res.Rows)
 	return Rows{Schema: res.Schema, Rows: res.Rows}, nil
 }
 

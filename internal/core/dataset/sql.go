@@ -113,6 +113,11 @@ func (s *Service) insert(ctx context.Context, v *Version) error {
 			return slipway.Errorf(slipway.Conflict, "somebody added %s meanwhile", newest.ID()).WithHint("run the command again")
 		}
 		v.Number, v.Created, v.Actor = last+1, tx.Now(), slipway.PrincipalOf(tx.Context()).Name
+		if v.Released != nil {
+			if err := release(tx, v); err != nil {
+				return err
+			}
+		}
 		_, err = tx.Exec(`INSERT INTO dataset_version (project, name, number, tree, row_count, byte_count, from_time, to_time, created, actor, contract, report, profile, body)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			v.Project, v.Name, v.Number, v.Tree, v.Rows, v.Bytes, v.Covers.From, v.Covers.To, v.Created, v.Actor, v.Contract, v.Report, v.Profile, db.JSON(*v))

@@ -25,7 +25,8 @@ type table struct {
 	source query.Table
 	spec   Spec
 	schema slipway.Schema
-	others int    // files beside the table
+	others int // files beside the table
+	around *around
 	view   string // the rows as a contract sees them; "" where they are that already
 }
 
@@ -61,7 +62,7 @@ func (t *table) time() string {
 
 // request is a query on the table.
 func (t *table) request(sql string, params ...any) query.Request {
-	return query.Request{Tables: []query.Table{t.source}, SQL: sql, Params: params, Timezone: t.spec.Timezone}
+	return query.Request{Tables: append([]query.Table{t.source}, t.around.others()...), SQL: sql, Params: params, Timezone: t.spec.Timezone}
 }
 
 // quoted writes a name in SQL, literal a text.

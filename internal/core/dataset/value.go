@@ -1,14 +1,10 @@
 package dataset
 
 import (
-	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
-	"time"
 	"unicode/utf8"
 
 	"github.com/slipway-ml/slipway"
@@ -35,25 +31,6 @@ func float(v any) *float64 {
 	return &f
 }
 
-func instant(v any) *time.Time {
-	at, ok := v.(time.Time)
-	if !ok {
-		return nil
-	}
-	return &at
-}
-
-func length(c *ColumnProfile, i int, v any) {
-	n, ok := v.(int64)
-	if !ok {
-		return
-	}
-	if c.Length == nil {
-		c.Length = &[2]int64{}
-	}
-	c.Length[i] = n
-}
-
 // in says where err happened, in the message itself: what wraps an error is not
 // told to a client.
 func in(err error, format string, args ...any) error {
@@ -68,34 +45,6 @@ func in(err error, format string, args ...any) error {
 
 // exact writes a number in SQL so that it is read back as it is.
 func exact(f float64) string { return literal(strconv.FormatFloat(f, 'g', -1, 64)) }
-
-func index(text string) (int, bool) {
-	i, err := strconv.Atoi(text)
-	return i, err == nil && i >= 0 && i < profileBins
-}
-
-// counts reads the JSON of a map of counts: by value, or the most frequent first.
-func counts(v any, frequent bool) []ValueCount {
-	text, ok := v.(string)
-	if !ok {
-		return nil
-	}
-	m := map[string]int64{}
-	if json.Unmarshal([]byte(text), &m) != nil {
-		return nil
-	}
-	out := make([]ValueCount, 0, len(m))
-	for value, n := range m {
-		out = append(out, ValueCount{shorten(value), n})
-	}
-	slices.SortFunc(out, func(a, b ValueCount) int {
-		if frequent && a.Count != b.Count {
-			return cmp.Compare(b.Count, a.Count)
-		}
-		return cmp.Compare(a.Value, b.Value)
-	})
-	return out
-}
 
 // shorten keeps a profile small where a column holds long texts.
 func shorten(s string) string {

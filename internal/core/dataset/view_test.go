@@ -90,11 +90,11 @@ func TestDiffFromFilesToRows(t *testing.T) {
 		w.write("feed/02.csv", changed)
 		w.write("feed/03.csv", month(3, 1, steady))
 		w.does("data", "add", "trips")
-		d, err := w.s.Diff(t.Context(), cli.DefaultProject, "trips", 0, 0)
+		d, err := w.s.Diff(t.Context(), cli.DefaultProject, "trips", dataset.Compare{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r := d.ByKey; r.Added != 24 || r.Removed != 1 || r.Changed != 40 || r.Columns["city"] != 40 || len(r.Columns) != 1 || r.Sample[0] != (dataset.RowChange{Key: "2-0", Change: "removed"}) {
+		if r := d.ByKey; r.Added != 24 || r.Removed != 1 || r.Changed != 40 || r.Columns["city"] != 40 || len(r.Columns) != 1 || r.Sample[0].Key != "2-0" || r.Sample[0].Change != "removed" {
 			t.Errorf("%+v", r)
 		}
 		out := w.does("data", "diff", "trips@v1", "trips@v2")

@@ -232,8 +232,11 @@ func (s *session) query() error {
 		}
 	}
 	schema, outer := project(columns, sql, s.request)
-	if s.request.Verb == verbWrite {
+	switch s.request.Verb {
+	case verbWrite:
 		return s.write(schema, outer)
+	case verbSummary:
+		return s.summarize(schema, outer)
 	}
 	return s.send(schema, outer)
 }

@@ -21,6 +21,7 @@ const (
 	verbFrame    verb = "frame"
 	verbWrite    verb = "write"
 	verbDescribe verb = "describe"
+	verbSummary  verb = "summary"
 )
 
 // wireRequest is what travels to a worker: four bytes of length, then JSON.
@@ -37,6 +38,8 @@ type wireRequest struct {
 	Memory    int64   `json:"memory"`
 	Threads   int     `json:"threads"`
 	TempDir   string  `json:"temp_dir"`
+
+	Summary *summaryOptions `json:"summary,omitempty"`
 }
 
 // The answers of a worker: a tag, four bytes of length, then the body.
@@ -44,6 +47,7 @@ const (
 	tagSchema    = 'S' // JSON slipway.Schema, once, before the batches
 	tagBatch     = 'B' // see batch.encode
 	tagDescribed = 'X' // JSON described
+	tagSummary   = 'Z' // JSON Summary
 	tagDone      = 'D' // JSON done; the last answer
 	tagError     = 'E' // JSON slipway.Error; the last answer
 )
