@@ -61,21 +61,30 @@ func (s *Store) LinkIn(ctx context.Context, d slipway.Digest, root, path string,
 	if err := CheckPath(path); err != nil {
 		return err
 	}
+	folder, err := folderIn(root, path)
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	return s.linkAt(ctx, d, folder, path[strings.LastIndexByte(path, '/')+1:], filepath.Join(root, path), mode)
+}
+
+// folderIn opens the folder of a path below root, making what is missing.
+func folderIn(root, path string) (*os.File, error) {
 	folder, err := os.Open(root)
 	if err != nil {
-		return linkError(root, err)
+		return nil, linkError(root, err)
 	}
-	defer func() { folder.Close() }()
 	segments := strings.Split(path, "/")
 	for _, name := range segments[:len(segments)-1] {
 		next, err := enter(folder, name)
-		if err != nil {
-			return linkError(filepath.Join(root, path), err)
-		}
 		folder.Close()
+		if err != nil {
+			return nil, linkError(filepath.Join(root, path), err)
+		}
 		folder = next
 	}
-	return s.linkAt(ctx, d, folder, segments[len(segments)-1], filepath.Join(root, path), mode)
+	return folder, nil
 }
 
 // enter opens, or makes, a folder in a folder.

@@ -101,7 +101,7 @@ func checkout(ctx context.Context, e *cli.Env, c web.Client, projectName string,
 		return out, err
 	}
 	bar := e.IO.Progress("write", content.Tree(l.write).Size(), term.Bytes)
-	if err := l.apply(ctx, remote, out.Dir, bar.Add); err != nil {
+	if err := l.apply(ctx, remote, out.Dir, content.Writable, bar.Add); err != nil {
 		bar.Stop()
 		return out, err
 	}
