@@ -13,6 +13,7 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	"github.com/slipway-ml/slipway"
 	"github.com/slipway-ml/slipway/internal/kit/web"
@@ -218,17 +219,31 @@ func (r Remote) placeOver(ctx context.Context, root string, group []Entry, wrote
 		}
 		first := at[d][0]
 		if err := writeChecked(folder, first, in); err != nil {
-			return linkError(filepath.Join(root, first.Path), err)
+			return escapeError(filepath.Join(root, first.Path), err)
 		}
 		wrote(first.Size)
 		for _, e := range at[d][1:] {
 			if err := copyIn(folder, first, e); err != nil {
-				return linkError(filepath.Join(root, e.Path), err)
+				return escapeError(filepath.Join(root, e.Path), err)
 			}
 			wrote(e.Size)
 		}
 	}
-	return nil
+	if _, err := in.Next(); !errors.Is(err, io.EOF) { // to its end, or the server takes us for gone
+		return slipway.Errorf(slipway.Unavailable, "the server's answer broke off").WithHint("run the command again")
+	}
+	_, err = io.Copy(io.Discard, resp.Body)
+	return err
+}
+
+// escapeError knows the error of os.Root for a link that leads out of it, which
+// has no name.
+func escapeError(dst string, err error) error {
+	var at *os.PathError
+	if errors.As(err, &at) && strings.Contains(at.Err.Error(), "escapes") {
+		return slipway.Errorf(slipway.Invalid, "%s: a part of the path is a link that leads out of the folder", dst)
+	}
+	return linkError(dst, err)
 }
 
 func copyIn(folder *os.Root, from, to Entry) error {

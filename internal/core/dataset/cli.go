@@ -20,7 +20,8 @@ import (
 func Commands(e *cli.Env) []*cobra.Command {
 	cmd := &cobra.Command{Use: "data", Short: "Versions of data, what they look like, and what they must look like"}
 	cmd.AddCommand(addCommand(e), listCommand(e), logCommand(e), checkCommand(e), quarantineCommand(e), contractCommand(e),
-		statusCommand(e), diffCommand(e), checkoutCommand(e), showCommand(e), profileCommand(e))
+		statusCommand(e), diffCommand(e), checkoutCommand(e), showCommand(e), profileCommand(e), catCommand(e), tagCommand(e),
+		removeCommand(e), renameCommand(e), pushCommand(e), pullCommand(e), gcCommand(e), fsckCommand(e))
 	return []*cobra.Command{cmd}
 }
 
@@ -63,8 +64,11 @@ func parseVersion(text string) (name string, n int, err error) {
 
 func listCommand(e *cli.Env) *cobra.Command {
 	return &cobra.Command{
-		Use: "ls", Short: "Datasets and their newest versions", Args: cobra.NoArgs, Example: "  slipway data ls",
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Use: "ls [NAME[@vN] [PATH…]]", Short: "Datasets and their newest versions, or the files of a version", Example: "  slipway data ls\n  slipway data ls flights@v2 '2013-0*'",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return listFiles(e, cmd, args)
+			}
 			c, name, err := e.Connect(cmd)
 			if err != nil {
 				return err
