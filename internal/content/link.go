@@ -209,8 +209,12 @@ func (s *Store) cloneAt(path string, folder *os.File, temp string, d slipway.Dig
 }
 
 func createAt(folder *os.File, name string, mode Mode) (*os.File, error) {
+	return createPerm(folder, name, mode.perm())
+}
+
+func createPerm(folder *os.File, name string, perm fs.FileMode) (*os.File, error) {
 	flags := unix.O_RDWR | unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW | unix.O_CLOEXEC
-	fd, err := unix.Openat(int(folder.Fd()), name, flags, uint32(mode.perm()))
+	fd, err := unix.Openat(int(folder.Fd()), name, flags, uint32(perm))
 	if err != nil {
 		return nil, err
 	}

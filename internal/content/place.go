@@ -17,6 +17,7 @@ import (
 
 	"github.com/slipway-ml/slipway"
 	"github.com/slipway-ml/slipway/internal/kit/web"
+	"golang.org/x/sys/unix"
 )
 
 // Placement asks for files of a tree in a folder of this machine.
@@ -72,12 +73,71 @@ func (s *Store) Place(ctx context.Context, root string, entries []Entry, mode Mo
 			if e.Exec {
 				m |= Executable
 			}
-			if err := s.linkAt(ctx, e.Digest, folder, path.Base(e.Path), filepath.Join(root, e.Path), m); err != nil {
+			dst := filepath.Join(root, e.Path)
+			if done, err := s.placeNew(ctx, e.Digest, folder, path.Base(e.Path), m); err != nil {
+				return linkError(dst, err)
+			} else if done {
+				continue
+			}
+			if err := s.linkAt(ctx, e.Digest, folder, path.Base(e.Path), dst, m); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// Unfinished is the mode of a file that a checkout is writing: nobody reads it,
+// and who finds it later knows that the checkout was killed. Giving a new file
+// its name at once costs a quarter of writing it beside and renaming it.
+const Unfinished os.FileMode = 0o200
+
+// placeNew makes a file under a name that is free. It says false where it is
+// not, or where bytes could be shared in another way.
+func (s *Store) placeNew(ctx context.Context, d slipway.Digest, folder *os.File, name string, mode Mode) (bool, error) {
+	if mode == ReadOnly {
+		file, err := s.File(ctx, d)
+		if err != nil {
+			return false, err
+		}
+		return s.cannotClone(folder) && unix.Linkat(unix.AT_FDCWD, file, int(folder.Fd()), name, 0) == nil, nil
+	}
+	if !s.cannotClone(folder) {
+		return false, nil
+	}
+	f, err := createPerm(folder, name, Unfinished)
+	if errors.Is(err, unix.EEXIST) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	src, err := s.Open(ctx, d)
+	if err == nil {
+		_, err = io.Copy(f, withContext(ctx, src))
+		err = errors.Join(err, src.Close())
+	}
+	if err == nil {
+		err = finishLink(f, d, src.Size())
+	}
+	if err == nil {
+		err = f.Chmod(mode.perm())
+	}
+	if err != nil {
+		return false, errors.Join(err, unix.Unlinkat(int(folder.Fd()), name, 0))
+	}
+	return true, nil
+}
+
+// cannotClone says whether the disk of a folder is known to share no blocks.
+func (s *Store) cannotClone(folder *os.File) bool {
+	var st unix.Stat_t
+	if unix.Fstat(int(folder.Fd()), &st) != nil {
+		return false
+	}
+	_, cannot := s.noClone.Load(st.Dev)
+	return cannot
 }
 
 func (s *Store) place(ctx context.Context, in AskPlace) (web.None, error) {
@@ -255,30 +315,37 @@ func copyIn(folder *os.Root, from, to Entry) error {
 	return writeChecked(folder, to, in)
 }
 
-// writeChecked writes one file beside its name, checks it, and renames it.
+// writeChecked writes one file and checks it: under its name where that is free,
+// else beside it, to be renamed.
 func writeChecked(folder *os.Root, e Entry, in io.Reader) error {
 	mode := os.FileMode(0o644)
 	if e.Exec {
 		mode = 0o755
 	}
-	temp := path.Join(path.Dir(e.Path), ".slipway-"+string(e.Digest[:12])+"-"+string(slipway.DigestOf([]byte(e.Path))[:12]))
-	const flags = os.O_CREATE | os.O_WRONLY | os.O_TRUNC
-	f, err := folder.OpenFile(temp, flags, mode)
+	name := e.Path
+	f, err := folder.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_EXCL, Unfinished)
 	if errors.Is(err, os.ErrNotExist) {
 		if err = folder.MkdirAll(path.Dir(e.Path), 0o755); err == nil {
-			f, err = folder.OpenFile(temp, flags, mode)
+			f, err = folder.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_EXCL, Unfinished)
 		}
+	}
+	if errors.Is(err, os.ErrExist) {
+		name = path.Join(path.Dir(e.Path), ".slipway-"+string(e.Digest[:12])+"-"+string(slipway.DigestOf([]byte(e.Path))[:12]))
+		f, err = folder.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, Unfinished)
 	}
 	if err != nil {
 		return err
 	}
 	checked := &checkedReader{body: io.NopCloser(in), want: e.Digest, sum: sha256.New()}
 	_, err = io.Copy(f, checked)
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = folder.Rename(temp, e.Path)
+	if err == nil {
+		err = f.Chmod(mode)
+	}
+	if err = errors.Join(err, f.Close()); err == nil && name != e.Path {
+		err = folder.Rename(name, e.Path)
 	}
 	if err != nil {
-		return errors.Join(err, folder.Remove(temp))
+		return errors.Join(err, folder.Remove(name))
 	}
 	return nil
 }

@@ -65,6 +65,10 @@ func present(ctx context.Context, scan Scanner, root string, trees ...content.Tr
 				return nil, slipway.Errorf(slipway.Conflict, "%v", err)
 			case info.IsDir():
 				return nil, slipway.Errorf(slipway.Conflict, "%s is a folder where the version has a file", file)
+			case info.Mode().IsRegular() && info.Mode().Perm() == content.Unfinished && info.Size() <= e.Size:
+				if err := os.Remove(file); err != nil { // a checkout that was killed was writing it
+					return nil, slipway.Errorf(slipway.Conflict, "%v", err)
+				}
 			default:
 				paths = append(paths, file)
 			}

@@ -100,6 +100,9 @@ func walk(ctx context.Context, root string, paths []string) ([]Scanned, error) {
 		if err := content.CheckPath(name); err != nil {
 			return err
 		}
+		if info.Mode().Perm() == content.Unfinished {
+			return slipway.Errorf(slipway.Conflict, "%s is half of a file: a checkout was killed while it wrote it", file).WithHint("repeat the checkout, or remove the file")
+		}
 		s := statOf(info)
 		out = append(out, Scanned{Entry: content.Entry{Path: name, Size: s.size}, File: file, stat: s})
 		return nil

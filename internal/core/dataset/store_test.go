@@ -390,3 +390,24 @@ func size(t *testing.T, dir string) (n int64) {
 	}
 	return n
 }
+
+// A checkout that was killed leaves a file that nobody takes for data, and the
+// next one writes it whole.
+func TestAKilledCheckoutIsRepeated(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.write("trips/01.csv", month(1, 3, steady))
+		w.does("data", "add", "trips/")
+		half := filepath.Join(w.dir, "out/01.csv")
+		w.write("out/01.csv", month(1, 3, steady)[:100])
+		if err := os.Chmod(half, content.Unfinished); err != nil {
+			t.Fatal(err)
+		}
+		w.fails(slipway.Conflict, "half of a file", "data", "add", "out/")
+		w.does("data", "checkout", "trips", "out")
+		if b, err := os.ReadFile(half); err != nil || string(b) != month(1, 3, steady) {
+			t.Errorf("%v, %d bytes", err, len(b))
+		}
+		w.write("out/01.csv", "mine")
+		w.fails(slipway.Conflict, "01.csv", "data", "checkout", "trips", "out")
+	})
+}
