@@ -21,7 +21,7 @@ func Commands(e *cli.Env) []*cobra.Command {
 	cmd := &cobra.Command{Use: "data", Short: "Versions of data, what they look like, and what they must look like"}
 	cmd.AddCommand(addCommand(e), listCommand(e), logCommand(e), checkCommand(e), quarantineCommand(e), contractCommand(e),
 		statusCommand(e), diffCommand(e), checkoutCommand(e), showCommand(e), profileCommand(e), catCommand(e), tagCommand(e),
-		removeCommand(e), renameCommand(e), pushCommand(e), pullCommand(e), gcCommand(e), fsckCommand(e))
+		removeCommand(e), renameCommand(e), pushCommand(e), pullCommand(e), gcCommand(e), fsckCommand(e), importDVCCommand(e))
 	return []*cobra.Command{cmd}
 }
 
