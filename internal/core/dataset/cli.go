@@ -101,10 +101,10 @@ func logCommand(e *cli.Env) *cobra.Command {
 				return err
 			}
 			return e.Print(versions, func(io.Writer) {
-				t := e.IO.Table("version", "rows", "change", "files", "from", "to", "contract", "by", "created", "message")
+				t := e.IO.Table("version", "rows", "change", "bytes", "files", "from", "to", "contract", "by", "created", "commit", "run", "message")
 				for _, v := range versions {
-					t.Row("v"+strconv.Itoa(v.Number), v.Rows, signed(v.Change.Rows), filesChanged(v.Change), day(v.Covers.From), day(last(v.Covers)),
-						verdict(e, v.Verdict), v.Actor, v.Created, v.Message)
+					t.Row("v"+strconv.Itoa(v.Number), v.Rows, signed(v.Change.Rows), signedBytes(v.Change.Bytes), filesChanged(v.Change), day(v.Covers.From), day(last(v.Covers)),
+						verdict(e, v.Verdict), v.Actor, v.Created, short7(v.Commit), short7(v.Run), v.Message)
 				}
 				_ = t.Render() // a pipe that closed has nobody to be told
 			})
@@ -144,6 +144,13 @@ func signed(n int64) string {
 		return "+" + strconv.FormatInt(n, 10)
 	}
 	return strconv.FormatInt(n, 10)
+}
+
+func signedBytes(n int64) string {
+	if n < 0 {
+		return "-" + term.Bytes(-n)
+	}
+	return "+" + term.Bytes(n)
 }
 
 func filesChanged(c Change) string {

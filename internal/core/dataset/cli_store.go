@@ -75,7 +75,7 @@ func fsckCommand(e *cli.Env) *cobra.Command {
 				return err
 			}
 			return slipway.Errorf(slipway.Refused, "%s damaged, %s missing", plural(int64(len(c.Damage)), "piece"), plural(int64(len(c.Missing)), "piece")).
-				WithHint("slipway data pull fetches what a remote has; files that are here can be added again")
+				WithHint("restore the packs named above from a backup of the workspace, or pull the versions into a new workspace from a remote that has them")
 		},
 	}
 }

@@ -411,3 +411,23 @@ func TestAKilledCheckoutIsRepeated(t *testing.T) {
 		w.fails(slipway.Conflict, "01.csv", "data", "checkout", "trips", "out")
 	})
 }
+
+func TestIgnoredFilesAreNoData(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		for _, name := range []string{"a.bin", "a.tmp", "keep.tmp", "sub/b.bin", "sub/b.tmp", "cache/c.bin", "sub/cache/d.bin", "sub/deep/x/e.bin", "only/f.bin", "sub/only/g.bin"} {
+			w.write("d/"+name, name)
+		}
+		w.write("d/.slipwayignore", "# what tools leave\n*.tmp\n!keep.tmp\ncache/\nsub/**/e.bin\n/only\n")
+		w.does("data", "add", "d/", "--format", "files")
+		var got []string
+		tree, err := w.content.GetTree(t.Context(), w.newest("d").Tree)
+		for _, e := range tree {
+			got = append(got, e.Path)
+		}
+		if err != nil || strings.Join(got, " ") != "a.bin keep.tmp sub/b.bin sub/only/g.bin" {
+			t.Errorf("%v %v", err, got)
+		}
+		w.write("d/.slipwayignore", "[\n")
+		w.fails(slipway.Invalid, "line 1", "data", "add", "d/", "--format", "files")
+	})
+}
