@@ -3,6 +3,7 @@ package dataset_test
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"os"
@@ -10,11 +11,13 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/slipway-ml/slipway"
 	"github.com/slipway-ml/slipway/internal/backend/blob"
+	"github.com/slipway-ml/slipway/internal/backend/blob/blobtest"
 	"github.com/slipway-ml/slipway/internal/backend/blob/local"
 	"github.com/slipway-ml/slipway/internal/backend/blob/s3"
 	"github.com/slipway-ml/slipway/internal/content"
@@ -23,7 +26,13 @@ import (
 	"github.com/slipway-ml/slipway/internal/kit/web"
 )
 
+// broken is buckets that fail on demand, by their addresses.
+var broken sync.Map
+
 func openBucket(address string) (blob.Bucket, error) {
+	if b, ok := broken.Load(address); ok {
+		return b.(blob.Bucket), nil
+	}
 	if strings.HasPrefix(address, "s3://") {
 		c, err := s3.ParseURL(address)
 		if err != nil {
@@ -430,4 +439,85 @@ func TestIgnoredFilesAreNoData(t *testing.T) {
 		w.write("d/.slipwayignore", "[\n")
 		w.fails(slipway.Invalid, "line 1", "data", "add", "d/", "--format", "files")
 	})
+}
+
+// The connection breaks at every request of a push in turn, before it takes
+// effect or after, when only the answer is lost. Nothing half sent is ever seen,
+// and the next push ends with every version there once.
+func TestAPushThatBreaksOffGoesOn(t *testing.T) {
+	d, err := db.Open(t.Context(), filepath.Join(t.TempDir(), "db"), db.Options{Migrations: []db.Migration{dataset.Migration, dataset.NameMigration}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = d.Close() })
+	w := newWorld(t, d)
+	for n := range 3 {
+		w.write("trips/x.csv", fmt.Sprintf("n\n%d\n", n))
+		w.does("data", "add", "trips/")
+	}
+	w.does("data", "tag", "trips@v1", "first")
+	away := slipway.Errorf(slipway.Unavailable, "the connection broke")
+	for _, done := range []bool{false, true} {
+		whole := false
+		for at := 0; !whole; at++ {
+			dir := t.TempDir()
+			folder, err := local.Open(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			bucket := blobtest.NewFaulty(folder)
+			address := fmt.Sprintf("broken:%v %d", done, at)
+			broken.Store(address, bucket)
+			var calls atomic.Int64
+			bucket.Fail(func(blobtest.Call) blobtest.Fault {
+				if calls.Add(1)-1 == int64(at) {
+					return blobtest.Fault{Err: away, Done: done}
+				}
+				return blobtest.Fault{}
+			})
+			_, err = w.s.Push(t.Context(), "default", dataset.Transport{Remote: address}, func(web.Progress) {})
+			if whole = err == nil; !whole && !slipway.IsCode(err, slipway.Unavailable) {
+				t.Fatalf("request %d: %v", at, err)
+			}
+			bucket.Fail(nil)
+			// What can be seen now can be read.
+			seen := 0
+			for info, err := range folder.List(t.Context(), "version/") {
+				if err != nil {
+					t.Fatal(err)
+				}
+				in, err := folder.Get(t.Context(), info.Key, 0, -1)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var v dataset.Version
+				if err := json.NewDecoder(in).Decode(&v); err != nil {
+					t.Fatal(err)
+				}
+				_ = in.Close()
+				other, err := content.Open(t.TempDir(), content.Options{Remote: folder})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := other.Pull(t.Context(), v.Tree); err != nil {
+					t.Errorf("request %d: %s is there without its content: %v", at, info.Key, err)
+				}
+				_ = other.Close()
+				seen++
+			}
+			if _, err := w.s.Push(t.Context(), "default", dataset.Transport{Remote: address}, func(web.Progress) {}); err != nil {
+				t.Fatalf("after request %d broke: %v", at, err)
+			}
+			n := 0
+			for _, err := range folder.List(t.Context(), "version/") {
+				if err != nil {
+					t.Fatal(err)
+				}
+				n++
+			}
+			if n != 3 {
+				t.Errorf("request %d broke with %d versions seen; there are %d at the end", at, seen, n)
+			}
+		}
+	}
 }
