@@ -90,7 +90,7 @@ func (s *Store) pushWhole(ctx context.Context, whole []slipway.Digest, t *Transf
 	})
 }
 
-// pushPlaces sends records in packs. What a pack holds follows from the list
+// pushPlaces sends records in packs, four at a time. What a pack holds follows from the list
 // alone, and its id from what it holds, so that repeating a push that was cut
 // off names the same packs.
 func (s *Store) pushPlaces(ctx context.Context, places []place, t *Transfer) error {
