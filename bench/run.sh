@@ -2,7 +2,7 @@
 # Benchmarks, side by side with the peers that are installed (bench/peers.sh).
 #
 #   bench/run.sh                    every topic
-#   bench/run.sh start predict      these topics: start pipeline predict explain tracking rows
+#   bench/run.sh start predict      these topics: start pipeline predict explain tracking data rows
 #   bench/run.sh predict -rounds 1  with options, for one topic
 #
 # Each prints medians with the smallest and the largest value, and how many times
@@ -16,7 +16,7 @@ while [ $# -gt 0 ] && [ "${1#-}" = "$1" ]; do
 	shift
 done
 if [ ${#topics[@]} -eq 0 ]; then
-	topics=(start pipeline explain predict tracking rows)
+	topics=(start pipeline explain predict tracking data rows)
 fi
 for topic in "${topics[@]}"; do
 	if [ ! -f "bench/$topic/main.go" ]; then

@@ -23,7 +23,7 @@ import slipway
 PARAMS = {
     "learning_rate": 0.1,
     "leaves": 31,
-    "min_leaf_rows": 200,  # flights of one bad day look alike, so small leaves learn days, not causes
+    "min_leaf_rows": 100,  # flights of one bad day look alike, so small leaves learn days, not causes
     "rounds": 100,
     "seed": 7,
     "threads": 2,

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"iter"
 	"net/http"
 	"slices"
 	"time"
@@ -38,7 +39,8 @@ type capability struct {
 	verbs  []string // the events that handle wants
 	handle func(context.Context, slipway.Event) error
 	tick   func(ctx context.Context, now time.Time) error
-	loop   func(context.Context) error // work that runs as long as the server does
+	loop   func(context.Context) error                            // work that runs as long as the server does
+	roots  func(context.Context) iter.Seq2[slipway.Digest, error] // the content that its rows refer to
 }
 
 // migrations is THE list of tables. A name never changes: it is recorded in
@@ -49,6 +51,7 @@ func migrations() []db.Migration {
 		access.Migration,
 		audit.Migration,
 		dataset.Migration,
+		dataset.NameMigration,
 		delivery.Migration,
 		gate.Migration,
 		monitor.Migration,

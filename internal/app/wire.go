@@ -61,7 +61,8 @@ func (s *server) wire(ctx context.Context) (err error) {
 	}
 	p.tokens = access.New(access.Options{DB: s.db})
 	p.runs = tracking.New(tracking.Options{DB: s.db, Content: s.content})
-	p.data = dataset.New(dataset.Options{DB: s.db, Content: s.content, Query: p.query, Jobs: s.jobs, Dir: s.workspace.path("data")})
+	p.data = dataset.New(dataset.Options{DB: s.db, Content: s.content, Query: p.query, Jobs: s.jobs, Dir: s.workspace.path("data"),
+		Roots: s.roots, Used: used(&p.log), Bucket: bucket, ContentDir: s.workspace.path("content"), Remote: s.config.Get(config.Remote)})
 	if err = s.wirePipeline(p); err != nil {
 		return err
 	}
@@ -84,15 +85,15 @@ func (s *server) list(p *parts) {
 	s.capabilities = []capability{
 		{name: "clock", routes: s.loop.routes, verbs: []string{"dataset.versioned"}, handle: s.loop.observe},
 		{name: "content", routes: s.content.Routes},
-		{name: "dataset", routes: p.data.Routes},
-		{name: "tracking", routes: p.runs.Routes, tick: p.runs.Tick},
+		{name: "dataset", roots: p.data.Roots, routes: p.data.Routes},
+		{name: "tracking", roots: p.runs.Roots, routes: p.runs.Routes, tick: p.runs.Tick},
 		{name: "mlflow", routes: mlflow.New(mlflow.Options{Tracking: p.runs, Registry: &mlflow.Registry{Models: p.models, Tracking: p.runs,
 			Content: s.content, Deploy: declared{p.pipeline, p.delivery}}}).Routes},
-		{name: "pipeline", routes: p.pipeline.Routes, tick: p.pipeline.Tick, loop: p.pipeline.Loop},
-		{name: "registry", routes: p.models.Routes, verbs: registry.Verbs, handle: p.models.Handle, loop: p.models.Loop},
-		{name: "gate", routes: p.gate.Routes, verbs: gate.Verbs, handle: p.gate.Handle},
+		{name: "pipeline", roots: listed(p.pipeline.Roots), routes: p.pipeline.Routes, tick: p.pipeline.Tick, loop: p.pipeline.Loop},
+		{name: "registry", roots: p.models.Roots, routes: p.models.Routes, verbs: registry.Verbs, handle: p.models.Handle, loop: p.models.Loop},
+		{name: "gate", roots: p.gate.Roots, routes: p.gate.Routes, verbs: gate.Verbs, handle: p.gate.Handle},
 		{name: "serving", routes: p.serving.Routes, tick: p.serving.Tick},
-		{name: "monitor", routes: p.monitor.Routes, verbs: monitor.Verbs, handle: p.monitor.Handle, tick: p.monitor.Tick, loop: p.monitor.Loop},
+		{name: "monitor", roots: p.monitor.Roots, routes: p.monitor.Routes, verbs: monitor.Verbs, handle: p.monitor.Handle, tick: p.monitor.Tick, loop: p.monitor.Loop},
 		{name: "delivery", routes: p.delivery.Routes, verbs: delivery.Verbs, handle: p.delivery.Handle, tick: p.delivery.Tick},
 		{name: "retrain", routes: func(a *web.API) { p.retrain.Routes(a, s.loop.clockNow) }, verbs: retrain.Verbs, handle: p.retrain.Handle, tick: p.retrain.Tick},
 		{name: "audit", routes: p.log.Routes, verbs: audit.Verbs, handle: p.log.Handle},

@@ -50,6 +50,7 @@ const (
 	Memory    = "query-memory"
 	Durable   = "durability"
 	Webhooks  = "webhooks"
+	Remote    = "remote"
 )
 
 // Load reads the environment. home is the user's home directory.
@@ -70,6 +71,7 @@ func Load(getenv func(string) string, home string) *Config {
 		{Name: Memory, Value: "2GB", Help: "memory limit of a query"},
 		{Name: Durable, Value: "process", Help: "when a prediction counts as logged: process (survives kill -9) or sync (survives power loss)"},
 		{Name: Webhooks, Value: "public", Help: "where webhooks may go: public (https to public addresses) or any (http and private networks too)"},
+		{Name: Remote, Help: "where data push and pull go: s3://HOST/BUCKET/PREFIX or a folder", secret: true},
 	}}
 	for _, s := range c.settings {
 		s.Env, s.Origin = "SLIPWAY_"+strings.ToUpper(strings.ReplaceAll(s.Name, "-", "_")), Default

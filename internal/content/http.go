@@ -43,7 +43,9 @@ func (s *Store) Routes(a *web.API) {
 		}
 		return missing, err
 	})
+	OpPlace.Serve(a, s.place)
 	a.Handle("POST /api/v1/content", "", s.receive)
+	a.Handle("POST /api/v1/content/many", "", s.sendMany)
 	a.Handle("PUT /api/v1/content/{digest}", "", s.receiveOne)
 	a.Handle("GET /api/v1/content/{digest}", "", s.send)
 }
@@ -117,7 +119,7 @@ func (s *Store) receive(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		if got != want {
-			return unexpected(want)
+			return slipway.Errorf(slipway.Conflict, "content %s changed while it was sent", want)
 		}
 	}
 	if err := batch.Commit(); err != nil {

@@ -89,7 +89,7 @@ func TestClientCannotSendOneThingForAnother(t *testing.T) {
 		t.Fatal(err)
 	}
 	then := slipway.DigestOf([]byte("old"))
-	if err := r.PutFiles(t.Context(), []content.Upload{{Path: path, Digest: then, Size: 3}}, nil); !slipway.IsCode(err, slipway.Invalid) {
+	if err := r.PutFiles(t.Context(), []content.Upload{{Path: path, Digest: then, Size: 3}}, nil); !slipway.IsCode(err, slipway.Conflict) {
 		t.Errorf("other bytes under a digest: %v", err)
 	}
 	if err := r.PutFiles(t.Context(), []content.Upload{{Path: path, Digest: then, Size: 5}}, nil); !slipway.IsCode(err, slipway.Conflict) {
@@ -109,5 +109,52 @@ func TestClientCannotSendOneThingForAnother(t *testing.T) {
 	}
 	if _, err := r.Open(t.Context(), then); !slipway.IsCode(err, slipway.NotFound) {
 		t.Errorf("absent content: %v", err)
+	}
+}
+
+// What a checkout gets is the same whether the server puts the files there
+// itself or sends them, and no link leads out of the folder.
+func TestClientPlacesFiles(t *testing.T) {
+	store, as := served(t)
+	var entries []content.Entry
+	for name, text := range map[string]string{"a.txt": "hello", "sub/b.bin": strings.Repeat("0123456789", 300_000), "sub/c.txt": "hello", "empty": ""} {
+		d, n, err := store.Put(t.Context(), strings.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries = append(entries, content.Entry{Path: name, Digest: d, Size: n})
+	}
+	tree, err := content.NewTree(entries)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, role := range map[string]slipway.Role{"by the server": slipway.Admin, "over the connection": slipway.Reader} {
+		for _, mode := range []content.Mode{content.Writable, content.ReadOnly} {
+			root := filepath.Join(t.TempDir(), "new")
+			var got int64
+			if err := as(role).Place(t.Context(), root, tree, mode, func(n int64) { got += n }); err != nil || got != tree.Size() {
+				t.Fatalf("%s: %v, %d bytes", name, err, got)
+			}
+			for _, e := range tree {
+				b, err := os.ReadFile(filepath.Join(root, e.Path))
+				if err != nil || slipway.DigestOf(b) != e.Digest {
+					t.Errorf("%s: %s: %v", name, e.Path, err)
+				}
+			}
+			if names, err := os.ReadDir(root); err != nil || len(names) != 3 {
+				t.Errorf("%s leaves %v", name, names)
+			}
+			outside := t.TempDir()
+			other := t.TempDir()
+			if err := os.Symlink(outside, filepath.Join(other, "sub")); err != nil {
+				t.Fatal(err)
+			}
+			if err := as(role).Place(t.Context(), other, tree, mode, func(int64) {}); !slipway.IsCode(err, slipway.Invalid) {
+				t.Errorf("%s through a link: %v", name, err)
+			}
+			if names, _ := os.ReadDir(outside); len(names) > 0 {
+				t.Errorf("%s wrote outside: %v", name, names)
+			}
+		}
 	}
 }

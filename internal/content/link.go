@@ -61,21 +61,30 @@ func (s *Store) LinkIn(ctx context.Context, d slipway.Digest, root, path string,
 	if err := CheckPath(path); err != nil {
 		return err
 	}
+	folder, err := folderIn(root, path)
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	return s.linkAt(ctx, d, folder, path[strings.LastIndexByte(path, '/')+1:], filepath.Join(root, path), mode)
+}
+
+// folderIn opens the folder of a path below root, making what is missing.
+func folderIn(root, path string) (*os.File, error) {
 	folder, err := os.Open(root)
 	if err != nil {
-		return linkError(root, err)
+		return nil, linkError(root, err)
 	}
-	defer func() { folder.Close() }()
 	segments := strings.Split(path, "/")
 	for _, name := range segments[:len(segments)-1] {
 		next, err := enter(folder, name)
-		if err != nil {
-			return linkError(filepath.Join(root, path), err)
-		}
 		folder.Close()
+		if err != nil {
+			return nil, linkError(filepath.Join(root, path), err)
+		}
 		folder = next
 	}
-	return s.linkAt(ctx, d, folder, segments[len(segments)-1], filepath.Join(root, path), mode)
+	return folder, nil
 }
 
 // enter opens, or makes, a folder in a folder.
@@ -200,8 +209,12 @@ func (s *Store) cloneAt(path string, folder *os.File, temp string, d slipway.Dig
 }
 
 func createAt(folder *os.File, name string, mode Mode) (*os.File, error) {
+	return createPerm(folder, name, mode.perm())
+}
+
+func createPerm(folder *os.File, name string, perm fs.FileMode) (*os.File, error) {
 	flags := unix.O_RDWR | unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW | unix.O_CLOEXEC
-	fd, err := unix.Openat(int(folder.Fd()), name, flags, uint32(mode.perm()))
+	fd, err := unix.Openat(int(folder.Fd()), name, flags, uint32(perm))
 	if err != nil {
 		return nil, err
 	}

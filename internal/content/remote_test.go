@@ -119,6 +119,7 @@ func TestPushIsResumed(t *testing.T) {
 	o := Options{Remote: flaky, PackBytes: 500_000}
 	s := openStore(t, t.TempDir(), o)
 	root, contents := dataset(t, s, 0)
+	broken := 0
 	for attempt := 1; ; attempt++ {
 		writes := 0
 		flaky.Fail(func(c blobtest.Call) blobtest.Fault {
@@ -147,6 +148,7 @@ func TestPushIsResumed(t *testing.T) {
 		if !slipway.IsCode(err, slipway.Unavailable) || attempt > 50 {
 			t.Fatalf("attempt %d: %v", attempt, err)
 		}
+		broken++
 	}
 	packs := 0
 	for info, err := range bucket.List(t.Context(), "packs/") {
@@ -157,8 +159,10 @@ func TestPushIsResumed(t *testing.T) {
 			packs++
 		}
 	}
-	if known := len(s.remote); packs > known+1 {
-		t.Errorf("%d packs were sent, %d count", packs, known)
+	// A pack whose index did not arrive may be sent again with other neighbours,
+	// since those that were sent beside it have arrived.
+	if known := len(s.remote); packs > known+broken {
+		t.Errorf("%d packs were sent, %d count, %d attempts broke", packs, known, broken)
 	}
 }
 

@@ -90,25 +90,35 @@ func (s *Store) pushWhole(ctx context.Context, whole []slipway.Digest, t *Transf
 	})
 }
 
-// pushPlaces sends records in packs. What a pack holds follows from the list
+// pushPlaces sends records in packs, four at a time. What a pack holds follows from the list
 // alone, and its id from what it holds, so that repeating a push that was cut
 // off names the same packs.
 func (s *Store) pushPlaces(ctx context.Context, places []place, t *Transfer) error {
+	type load struct {
+		places []place
+		size   int64
+	}
+	var loads []load
 	for len(places) > 0 {
 		size, n := int64(packHeaderSize), 0
 		for n < len(places) && n < maxPackRecords && (n == 0 || size+places[n].end()-places[n].offset <= s.o.PackBytes) {
 			size += places[n].end() - places[n].offset
 			n++
 		}
-		if err := s.pushPack(ctx, places[:n], size); err != nil {
+		loads, places = append(loads, load{places[:n], size}), places[n:]
+	}
+	var mu sync.Mutex
+	return inParallel(4, loads, func(l load) error {
+		if err := s.pushPack(ctx, l.places, l.size); err != nil {
 			return err
 		}
+		mu.Lock()
+		defer mu.Unlock()
 		t.Packs++
-		t.Objects += n
-		t.Bytes += size
-		places = places[n:]
-	}
-	return nil
+		t.Objects += len(l.places)
+		t.Bytes += l.size
+		return nil
+	})
 }
 
 func (s *Store) pushPack(ctx context.Context, places []place, size int64) error {

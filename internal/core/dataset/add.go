@@ -43,6 +43,9 @@ func (s *Service) Add(ctx context.Context, project, name string, a Addition, say
 	if w.last, err = s.find(ctx, project, name, 0); err != nil && !slipway.IsCode(err, slipway.NotFound) {
 		return out, err
 	}
+	if w.last.Number > 0 {
+		name = w.last.Name // that it has now
+	}
 	w.version = Version{Project: project, Name: name, Message: a.Message, Commit: a.Commit, Run: a.Run}
 	contract, err := w.contract(ctx)
 	if err != nil {

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
-	"slices"
 
 	"github.com/slipway-ml/slipway"
 	"github.com/slipway-ml/slipway/internal/content"
@@ -57,16 +57,20 @@ func present(ctx context.Context, scan Scanner, root string, trees ...content.Tr
 	var paths []string
 	for _, t := range trees {
 		for _, e := range t {
-			path := filepath.Join(root, filepath.FromSlash(e.Path))
-			info, err := os.Lstat(path)
+			file := filepath.Join(root, filepath.FromSlash(e.Path))
+			info, err := os.Lstat(file)
 			switch {
 			case errors.Is(err, fs.ErrNotExist):
 			case err != nil:
 				return nil, slipway.Errorf(slipway.Conflict, "%v", err)
 			case info.IsDir():
-				return nil, slipway.Errorf(slipway.Conflict, "%s is a folder where the version has a file", path)
+				return nil, slipway.Errorf(slipway.Conflict, "%s is a folder where the version has a file", file)
+			case info.Mode().IsRegular() && info.Mode().Perm() == content.Unfinished && info.Size() <= e.Size:
+				if err := os.Remove(file); err != nil { // a checkout that was killed was writing it
+					return nil, slipway.Errorf(slipway.Conflict, "%v", err)
+				}
 			default:
-				paths = append(paths, path)
+				paths = append(paths, file)
 			}
 		}
 	}
@@ -93,8 +97,12 @@ func safe(ctx context.Context, remote content.Remote, files []Scanned) error {
 		return err
 	}
 	var names []string
+	lost := map[slipway.Digest]bool{}
+	for _, d := range missing {
+		lost[d] = true
+	}
 	for _, f := range files {
-		if slices.Contains(missing, f.Digest) {
+		if lost[f.Digest] {
 			names = append(names, f.Path)
 		}
 	}
@@ -103,21 +111,25 @@ func safe(ctx context.Context, remote content.Remote, files []Scanned) error {
 }
 
 // apply writes and removes files. Each appears whole or not at all; a repeated
-// checkout goes on where an interrupted one stopped.
-func (l laying) apply(ctx context.Context, remote content.Remote, root string, wrote func(int64)) error {
-	for _, e := range l.write {
-		path := filepath.Join(root, filepath.FromSlash(e.Path))
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return slipway.Errorf(slipway.Conflict, "%v", err)
-		}
-		if err := remote.Fetch(ctx, e.Digest, path, e.Exec); err != nil {
-			return err
-		}
-		wrote(e.Size)
+// checkout goes on where an interrupted one stopped. Nothing outside root is
+// touched, whatever links stand in it.
+func (l laying) apply(ctx context.Context, remote content.Remote, root string, mode content.Mode, wrote func(int64)) error {
+	if err := remote.Place(ctx, root, l.write, mode, wrote); err != nil {
+		return err
 	}
+	if len(l.remove) == 0 {
+		return nil
+	}
+	folder, err := os.OpenRoot(root)
+	if err != nil {
+		return slipway.Errorf(slipway.Unavailable, "%v", err)
+	}
+	defer folder.Close()
 	for _, p := range l.remove {
-		if err := os.Remove(filepath.Join(root, filepath.FromSlash(p))); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := folder.Remove(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return slipway.Errorf(slipway.Unavailable, "%v", err)
+		}
+		for at := path.Dir(p); at != "." && folder.Remove(at) == nil; at = path.Dir(at) { // folders that are empty now
 		}
 	}
 	return nil

@@ -20,7 +20,8 @@ import (
 func Commands(e *cli.Env) []*cobra.Command {
 	cmd := &cobra.Command{Use: "data", Short: "Versions of data, what they look like, and what they must look like"}
 	cmd.AddCommand(addCommand(e), listCommand(e), logCommand(e), checkCommand(e), quarantineCommand(e), contractCommand(e),
-		statusCommand(e), diffCommand(e), checkoutCommand(e), showCommand(e), profileCommand(e), sqlCommand(e), releaseCommand(e))
+		statusCommand(e), diffCommand(e), checkoutCommand(e), showCommand(e), profileCommand(e), sqlCommand(e), releaseCommand(e), catCommand(e), tagCommand(e),
+		removeCommand(e), renameCommand(e), pushCommand(e), pullCommand(e), gcCommand(e), fsckCommand(e), importDVCCommand(e))
 	return []*cobra.Command{cmd}
 }
 
@@ -63,8 +64,11 @@ func parseVersion(text string) (name string, n int, err error) {
 
 func listCommand(e *cli.Env) *cobra.Command {
 	return &cobra.Command{
-		Use: "ls", Short: "Datasets and their newest versions", Args: cobra.NoArgs, Example: "  slipway data ls",
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Use: "ls [NAME[@vN] [PATH…]]", Short: "Datasets and their newest versions, or the files of a version", Example: "  slipway data ls\n  slipway data ls flights@v2 '2013-0*'",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return listFiles(e, cmd, args)
+			}
 			c, name, err := e.Connect(cmd)
 			if err != nil {
 				return err
@@ -97,10 +101,10 @@ func logCommand(e *cli.Env) *cobra.Command {
 				return err
 			}
 			return e.Print(versions, func(io.Writer) {
-				t := e.IO.Table("version", "rows", "change", "files", "from", "to", "contract", "by", "created", "message")
+				t := e.IO.Table("version", "rows", "change", "bytes", "files", "from", "to", "contract", "by", "created", "commit", "run", "message")
 				for _, v := range versions {
-					t.Row("v"+strconv.Itoa(v.Number), v.Rows, signed(v.Change.Rows), filesChanged(v.Change), day(v.Covers.From), day(last(v.Covers)),
-						verdict(e, v.Verdict), v.Actor, v.Created, v.Message)
+					t.Row("v"+strconv.Itoa(v.Number), v.Rows, signed(v.Change.Rows), signedBytes(v.Change.Bytes), filesChanged(v.Change), day(v.Covers.From), day(last(v.Covers)),
+						verdict(e, v.Verdict), v.Actor, v.Created, short7(v.Commit), short7(v.Run), v.Message)
 				}
 				_ = t.Render() // a pipe that closed has nobody to be told
 			})
@@ -140,6 +144,13 @@ func signed(n int64) string {
 		return "+" + strconv.FormatInt(n, 10)
 	}
 	return strconv.FormatInt(n, 10)
+}
+
+func signedBytes(n int64) string {
+	if n < 0 {
+		return "-" + term.Bytes(-n)
+	}
+	return "+" + term.Bytes(n)
 }
 
 func filesChanged(c Change) string {

@@ -29,7 +29,7 @@ func addCommand(e *cli.Env) *cobra.Command {
 	var f addFlags
 	cmd := &cobra.Command{
 		Use: "add [NAME] [PATH…]", Short: "Make a version of files: checked, profiled, pinned",
-		Long: "Make a version of a dataset that holds exactly the given files, or with\n--append those of the newest version and the given ones. Without a path it is\nthe path in slipway.yaml; without a name it is every dataset there. It works\nwithout any slipway.yaml too: the name is then that of the file or folder.\n\nA contract is asked about the files that the newest version does not have.\nWhen it says no, there is no version, the files go to quarantine, and the exit\ncode is 3.",
+		Long: "Make a version of a dataset that holds exactly the given files, or with\n--append those of the newest version and the given ones. Without a path it is\nthe path in slipway.yaml; without a name it is every dataset there. It works\nwithout any slipway.yaml too: the name is then that of the file or folder. A file\n.slipwayignore in the folder says, as .gitignore does, what of it is no data.\n\nA contract is asked about the files that the newest version does not have.\nWhen it says no, there is no version, the files go to quarantine, and the exit\ncode is 3.",
 		Example: `  slipway data add data/
   slipway data add flights data/2013-0[1-3].csv
   slipway data add flights --append data/2013-04.csv -m "April"`,

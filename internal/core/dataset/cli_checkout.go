@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -18,32 +19,55 @@ import (
 )
 
 func checkoutCommand(e *cli.Env) *cobra.Command {
-	return &cobra.Command{
-		Use: "checkout NAME[@vN] [DIR]", Short: "Put the files of a version where they belong, or into a folder", Args: cobra.RangeArgs(1, 2),
-		Long:    "Put the files of a version where slipway.yaml says they are, or into a folder.\nWithout a version it is the one that slipway.lock pins, else the newest. Files\nthat hold what no version has are never overwritten: the command refuses and\nlists them (exit code 6). Files that no version knows are left alone.",
-		Example: "  slipway data checkout flights\n  slipway data checkout flights@v1 /tmp/old",
+	var o checkoutFlags
+	cmd := &cobra.Command{
+		Use: "checkout [NAME[@vN] [DIR]]", Short: "Put the files of a version where they belong, or into a folder", Args: cobra.MaximumNArgs(2),
+		Long:    "Put the files of a version where slipway.yaml says they are, or into a folder.\nWithout a version it is the one that slipway.lock pins, else the newest; without\na name every dataset of slipway.yaml, so that after `git checkout` the data is\nthat of the commit. Files that hold what no version has are never overwritten:\nthe command refuses and lists them (exit code 6). Files that no version knows\nare left alone. With --path only a part is put there, and nothing is pinned.\n\nFiles share their blocks with the store where the disk can (Btrfs, XFS), else\nthey are copies. With --link they are hard links: at once and without space, to\nbe read only.",
+		Example: "  slipway data checkout\n  slipway data checkout flights@v1 /tmp/old --link\n  slipway data checkout flights --path 2013/",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			name, n, err := parseVersion(args[0])
-			if err != nil {
-				return err
-			}
 			p, err := projectOf(e)
 			if err != nil {
 				return err
+			}
+			names := args[:min(len(args), 1)]
+			if len(names) == 0 {
+				if p == nil || len(p.Data) == 0 {
+					return slipway.Errorf(slipway.Invalid, "say which dataset: there is no slipway.yaml that declares data").WithHint("slipway data ls")
+				}
+				names = slices.Sorted(maps.Keys(p.Data))
 			}
 			c, projectName, err := e.Connect(cmd)
 			if err != nil {
 				return err
 			}
-			out, err := checkout(cmd.Context(), e, c, projectName, p, name, n, args[1:])
-			if err != nil {
-				return err
+			var all []CheckedOut
+			for _, name := range names {
+				out, err := checkout(cmd, e, c, projectName, p, name, args[len(args[:min(len(args), 1)]):], o)
+				if err != nil {
+					return err
+				}
+				all = append(all, out)
 			}
-			return e.Print(out, func(w io.Writer) {
-				fmt.Fprintf(w, "%s  in %s: %d written, %d as they were, %d removed\n", e.IO.Paint(term.Bold, out.Version), out.Dir, out.Written, out.Kept, out.Removed)
+			var v any = all
+			if len(args) > 0 {
+				v = all[0]
+			}
+			return e.Print(v, func(w io.Writer) {
+				for _, out := range all {
+					fmt.Fprintf(w, "%s  in %s: %d written, %d as they were, %d removed\n", e.IO.Paint(term.Bold, out.Version), out.Dir, out.Written, out.Kept, out.Removed)
+				}
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&o.link, "link", false, "read-only hard links instead of copies, where the disk can")
+	cmd.Flags().StringArrayVar(&o.paths, "path", nil, "only this file, folder or pattern of the version")
+	return cmd
+}
+
+// checkoutFlags is how a checkout is to be made.
+type checkoutFlags struct {
+	link  bool
+	paths []string
 }
 
 // CheckedOut is what a checkout did.
@@ -55,16 +79,15 @@ type CheckedOut struct {
 	Removed int    `json:"removed"`
 }
 
-func checkout(ctx context.Context, e *cli.Env, c web.Client, projectName string, p *project.Project, name string, n int, dirs []string) (CheckedOut, error) {
+func checkout(cmd *cobra.Command, e *cli.Env, c web.Client, projectName string, p *project.Project, text string, dirs []string, o checkoutFlags) (CheckedOut, error) {
 	var out CheckedOut
+	ctx := cmd.Context()
+	name, _, explicit := strings.Cut(text, "@")
 	lock, home, err := pinned(p, name)
 	if err != nil {
 		return out, err
 	}
 	pin := lock[name]
-	if n == 0 {
-		n = pin.Version
-	}
 	switch {
 	case len(dirs) > 0:
 		out.Dir = e.Path(dirs[0])
@@ -73,15 +96,17 @@ func checkout(ctx context.Context, e *cli.Env, c web.Client, projectName string,
 	default:
 		out.Dir = e.Path(name)
 	}
-	v, err := OpVersion.Call(ctx, c, OfVersion{Project: projectName, Name: name, Version: n})
+	if !explicit && pin.Tree != "" { // the number is for people; what was meant is the files
+		text = name + "@" + string(pin.Tree)
+	}
+	v, err := locate(cmd, c, projectName, text)
 	if err != nil {
 		return out, err
 	}
-	if n == pin.Version && n != 0 && v.Tree != pin.Tree {
-		return out, slipway.Errorf(slipway.Conflict, "%s pins another content for %s than this server has", LockName, v.ID()).
-			WithHint("the lock is of another workspace: use its server, or run slipway data add %s", name)
+	want, err := OpTree.Call(ctx, c, OfVersion{Project: projectName, Name: v.Name, Version: v.Number})
+	if err == nil {
+		want, err = below(want, o.paths)
 	}
-	want, err := OpTree.Call(ctx, c, OfVersion{Project: projectName, Name: name, Version: v.Number})
 	if err != nil {
 		return out, err
 	}
@@ -89,8 +114,8 @@ func checkout(ctx context.Context, e *cli.Env, c web.Client, projectName string,
 		return out, err
 	}
 	var before content.Tree
-	if pin.Version != 0 && out.Dir == home {
-		before, err = OpTree.Call(ctx, c, OfVersion{Project: projectName, Name: name, Version: pin.Version})
+	if pin.Version != 0 && out.Dir == home && len(o.paths) == 0 {
+		before, err = OpTree.Call(ctx, c, OfVersion{Project: projectName, Name: v.Name, Version: pin.Version})
 		if err != nil && !slipway.IsCode(err, slipway.NotFound) {
 			return out, err
 		}
@@ -100,14 +125,18 @@ func checkout(ctx context.Context, e *cli.Env, c web.Client, projectName string,
 	if err != nil {
 		return out, err
 	}
+	mode := content.Writable
+	if o.link {
+		mode = content.ReadOnly
+	}
 	bar := e.IO.Progress("write", content.Tree(l.write).Size(), term.Bytes)
-	if err := l.apply(ctx, remote, out.Dir, bar.Add); err != nil {
+	if err := l.apply(ctx, remote, out.Dir, mode, bar.Add); err != nil {
 		bar.Stop()
 		return out, err
 	}
 	bar.Done()
 	out.Version, out.Written, out.Kept, out.Removed = v.ID(), len(l.write), l.kept, len(l.remove)
-	if p == nil || out.Dir != home {
+	if p == nil || out.Dir != home || len(o.paths) > 0 {
 		return out, nil
 	}
 	return out, lock.Set(p.Dir, name, Pin{Version: v.Number, Tree: v.Tree})

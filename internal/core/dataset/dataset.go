@@ -13,9 +13,12 @@ import (
 	"context"
 	"iter"
 	"regexp"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/slipway-ml/slipway"
+	"github.com/slipway-ml/slipway/internal/backend/blob"
 	"github.com/slipway-ml/slipway/internal/content"
 	"github.com/slipway-ml/slipway/internal/kit/db"
 	"github.com/slipway-ml/slipway/internal/kit/query"
@@ -29,6 +32,17 @@ type Options struct {
 	Query   *query.Engine
 	Jobs    *web.Jobs
 	Dir     string // for files while they are looked at; private to the workspace
+
+	// Roots yields all content that anything refers to: what must not be collected.
+	Roots func(ctx context.Context) iter.Seq2[slipway.Digest, error]
+	// Used lists what was made from a version.
+	Used func(ctx context.Context, project string, version slipway.Ref) ([]slipway.Ref, error)
+	// Bucket opens the place that an address of a remote names.
+	Bucket func(address string) (blob.Bucket, error)
+	// ContentDir is where Content is, so that it can be opened with a remote.
+	ContentDir string
+	// Remote is the address that is pushed to when a command names none.
+	Remote string
 }
 
 // Service keeps versions of datasets.
@@ -72,6 +86,7 @@ type Version struct {
 	Run      string         `json:"run,omitempty"`    // id of the run that made it
 	Actor    string         `json:"actor"`
 	Created  time.Time      `json:"created"`
+	Origin   string         `json:"origin,omitempty"` // of a version that was pulled or imported: where it came from
 	Change   Change         `json:"change"`
 	Contract slipway.Digest `json:"contract,omitempty"` // the contract's text
 	Verdict  Verdict        `json:"verdict,omitempty"`
@@ -136,6 +151,55 @@ func checkName(name string) error {
 		return slipway.Errorf(slipway.Invalid, "%.140q is not a name of a dataset", name).WithHint("use letters, digits, - _ and . such as flights or feed-2013")
 	}
 	return nil
+}
+
+// checkTag accepts a tag: a name that cannot be taken for a number or a digest.
+func checkTag(tag string) error {
+	if !goodName.MatchString(tag) || tag == "latest" || likeNumber.MatchString(tag) || likeDigest.MatchString(tag) {
+		return slipway.Errorf(slipway.Invalid, "%.140q cannot be a tag", tag).WithHint("use letters, digits, - _ and . such as train-2013; v3 and latest mean versions already")
+	}
+	return nil
+}
+
+var (
+	likeNumber = regexp.MustCompile(`^v?[0-9]+$`)
+	likeDigest = regexp.MustCompile(`^[0-9a-f]{8,64}$`)
+)
+
+// Find finds the version that a text after name@ means: "" or latest, v3 or 3, a
+// tag, or at least eight digits of the digest of its files. It fails with
+// NotFound.
+func (s *Service) Find(ctx context.Context, project, name, ref string) (Version, error) {
+	if ref == "" || ref == "latest" {
+		return s.find(ctx, project, name, 0)
+	}
+	if likeNumber.MatchString(ref) {
+		n, err := strconv.Atoi(strings.TrimPrefix(ref, "v"))
+		if err != nil || n < 1 {
+			return Version{}, slipway.Errorf(slipway.Invalid, "%s@%s is no version", name, ref)
+		}
+		return s.find(ctx, project, name, n)
+	}
+	newest, err := s.find(ctx, project, name, 0) // its name now
+	if err != nil {
+		return Version{}, err
+	}
+	if likeDigest.MatchString(ref) {
+		if v, err := s.byTree(ctx, project, newest.Name, ref); !slipway.IsCode(err, slipway.NotFound) {
+			return v, err
+		}
+		return Version{}, slipway.Errorf(slipway.NotFound, "no version of %s has files with the digest %s", name, ref).WithHint("slipway data pull %s, if somebody pushed it", name)
+	}
+	tags, err := s.Tags(ctx, project, newest.Name)
+	for _, t := range tags {
+		if t.Tag == ref {
+			return s.find(ctx, project, newest.Name, t.Version)
+		}
+	}
+	if err != nil {
+		return Version{}, err
+	}
+	return Version{}, slipway.Errorf(slipway.NotFound, "dataset %s has no tag %s", name, ref).WithHint("slipway data tag %s lists them", name)
 }
 
 // Version finds version n of a dataset; 0 is the newest. It fails with NotFound.

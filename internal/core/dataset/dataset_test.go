@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,14 +40,18 @@ type world struct {
 	content *content.Store
 	client  web.Client
 	dir     string // where the user works
+
+	contentDir string
+	used       map[string]string // runs by the version that they used
 }
 
 func each(t *testing.T, fn func(*testing.T, *world)) {
-	dbtest.Each(t, []db.Migration{dataset.Migration}, func(t *testing.T, d *db.DB) { fn(t, newWorld(t, d)) })
+	dbtest.Each(t, []db.Migration{dataset.Migration, dataset.NameMigration}, func(t *testing.T, d *db.DB) { fn(t, newWorld(t, d)) })
 }
 
 func newWorld(t *testing.T, d *db.DB) *world {
-	store, err := content.Open(t.TempDir(), content.Options{})
+	dir := t.TempDir()
+	store, err := content.Open(dir, content.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,8 +61,16 @@ func newWorld(t *testing.T, d *db.DB) *world {
 	ctx, cancel := context.WithCancel(context.Background())
 	jobs := &web.Jobs{Lifetime: ctx}
 	t.Cleanup(func() { cancel(); jobs.Wait() })
-	w := &world{t: t, db: d, content: store, dir: t.TempDir()}
-	w.s = dataset.New(dataset.Options{DB: d, Content: store, Query: engine, Jobs: jobs, Dir: t.TempDir()})
+	w := &world{t: t, db: d, content: store, contentDir: dir, dir: t.TempDir(), used: map[string]string{}}
+	w.s = dataset.New(dataset.Options{DB: d, Content: store, Query: engine, Jobs: jobs, Dir: t.TempDir(), ContentDir: dir,
+		Roots:  func(ctx context.Context) iter.Seq2[slipway.Digest, error] { return w.s.Roots(ctx) },
+		Bucket: openBucket,
+		Used: func(_ context.Context, _ string, v slipway.Ref) ([]slipway.Ref, error) {
+			if run := w.used[v.ID]; run != "" {
+				return []slipway.Ref{slipway.NewRef(slipway.KindRun, run)}, nil
+			}
+			return nil, nil
+		}})
 	api := web.NewAPI("test")
 	w.s.Routes(api)
 	store.Routes(api)

@@ -117,6 +117,7 @@ var (
 
 // Routes adds the operations.
 func (s *Service) Routes(a *web.API) {
+	s.storeRoutes(a)
 	OpList.Serve(a, func(ctx context.Context, in OfProject) ([]Version, error) { return s.List(ctx, in.Project) })
 	OpLog.Serve(a, func(ctx context.Context, in OfDataset) ([]Version, error) { return s.Log(ctx, in.Project, in.Name) })
 	OpVersion.Serve(a, func(ctx context.Context, in OfVersion) (Version, error) {

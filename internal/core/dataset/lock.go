@@ -93,3 +93,14 @@ func replace(path string, b []byte) error {
 	}
 	return nil
 }
+
+// repin moves a pin to the new name of its dataset.
+func repin(dir, from, to string) error {
+	lock, err := ReadLock(dir)
+	pin, ok := lock[from]
+	if err != nil || !ok {
+		return err
+	}
+	delete(lock, from)
+	return lock.Set(dir, to, pin)
+}

@@ -57,7 +57,8 @@ type Scanner struct {
 const settled = 100 * time.Millisecond
 
 // Scan takes files and folders below root, by their paths. Folders are walked;
-// names that begin with a dot are left out in them. hashed is told of bytes as
+// names that begin with a dot are left out in them, and what the ignore file in
+// root says. hashed is told of bytes as
 // they are read. It fails with NotFound, and with Invalid for paths that are
 // outside root.
 func (c Scanner) Scan(ctx context.Context, root string, paths []string, total, hashed func(bytes int64)) ([]Scanned, error) {
@@ -90,6 +91,10 @@ func (c Scanner) Scan(ctx context.Context, root string, paths []string, total, h
 
 // walk lists regular files in the order of their paths, each once.
 func walk(ctx context.Context, root string, paths []string) ([]Scanned, error) {
+	skip, err := readIgnored(root)
+	if err != nil {
+		return nil, err
+	}
 	var out []Scanned
 	visit := func(file string, info fs.FileInfo) error {
 		rel, err := filepath.Rel(root, file)
@@ -99,6 +104,9 @@ func walk(ctx context.Context, root string, paths []string) ([]Scanned, error) {
 		name := filepath.ToSlash(rel)
 		if err := content.CheckPath(name); err != nil {
 			return err
+		}
+		if info.Mode().Perm() == content.Unfinished {
+			return slipway.Errorf(slipway.Conflict, "%s is half of a file: a checkout was killed while it wrote it", file).WithHint("repeat the checkout, or remove the file")
 		}
 		s := statOf(info)
 		out = append(out, Scanned{Entry: content.Entry{Path: name, Size: s.size}, File: file, stat: s})
@@ -114,7 +122,7 @@ func walk(ctx context.Context, root string, paths []string) ([]Scanned, error) {
 		case info.Mode().IsRegular():
 			err = visit(p, info)
 		case info.IsDir():
-			err = walkFolder(ctx, p, visit)
+			err = walkFolder(ctx, root, p, skip, visit)
 		default:
 			err = slipway.Errorf(slipway.Invalid, "%s is neither a file nor a folder", p)
 		}
@@ -126,7 +134,7 @@ func walk(ctx context.Context, root string, paths []string) ([]Scanned, error) {
 	return slices.CompactFunc(out, func(a, b Scanned) bool { return a.Path == b.Path }), nil
 }
 
-func walkFolder(ctx context.Context, folder string, visit func(string, fs.FileInfo) error) error {
+func walkFolder(ctx context.Context, root, folder string, skip ignored, visit func(string, fs.FileInfo) error) error {
 	return filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return slipway.Errorf(slipway.Invalid, "%v", err)
@@ -139,6 +147,14 @@ func walkFolder(ctx context.Context, folder string, visit func(string, fs.FileIn
 				return fs.SkipDir
 			}
 			return nil
+		}
+		if len(skip) > 0 && path != folder {
+			if rel, err := filepath.Rel(root, path); err == nil && skip.match(filepath.ToSlash(rel), d.IsDir()) {
+				if d.IsDir() {
+					return fs.SkipDir
+				}
+				return nil
+			}
 		}
 		if d.IsDir() {
 			return nil

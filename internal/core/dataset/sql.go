@@ -68,10 +68,18 @@ func findIn(tx *db.Tx, project, name string, n int) (v Version, err error) {
 	if !slipway.IsCode(err, slipway.NotFound) {
 		return v, err
 	}
+	now, err := aliased(tx, project, name)
+	if err != nil {
+		return v, err
+	}
+	if now != "" {
+		return findIn(tx, project, now, n)
+	}
 	if n == 0 {
 		return v, slipway.Errorf(slipway.NotFound, "dataset %s has no version in project %s", name, project).WithHint("slipway data add %s", name)
 	}
-	return v, slipway.Errorf(slipway.NotFound, "dataset %s has no version %d in project %s", name, n, project).WithHint("slipway data log %s", name)
+	return v, whyAbsent(tx, project, name, n,
+		slipway.Errorf(slipway.NotFound, "dataset %s has no version %d in project %s", name, n, project).WithHint("slipway data log %s", name))
 }
 
 // Log lists the versions of a dataset, newest first. It fails with NotFound
@@ -79,8 +87,12 @@ func findIn(tx *db.Tx, project, name string, n int) (v Version, err error) {
 func (s *Service) Log(ctx context.Context, project, name string) (out []Version, err error) {
 	err = s.o.DB.Read(ctx, func(tx *db.Tx) (err error) {
 		out, err = db.All(tx, scanVersion, `SELECT `+versionColumns+` FROM dataset_version WHERE project = ? AND name = ? ORDER BY number DESC`, project, name)
-		if err == nil && len(out) == 0 {
-			_, err = findIn(tx, project, name, 0)
+		if err != nil || len(out) > 0 {
+			return err
+		}
+		newest, err := findIn(tx, project, name, 0)
+		if err == nil { // it has another name now
+			out, err = db.All(tx, scanVersion, `SELECT `+versionColumns+` FROM dataset_version WHERE project = ? AND name = ? ORDER BY number DESC`, project, newest.Name)
 		}
 		return err
 	})
@@ -112,31 +124,44 @@ func (s *Service) insert(ctx context.Context, v *Version) error {
 		if last != v.Change.From {
 			return slipway.Errorf(slipway.Conflict, "somebody added %s meanwhile", newest.ID()).WithHint("run the command again")
 		}
-		v.Number, v.Created, v.Actor = last+1, tx.Now(), slipway.PrincipalOf(tx.Context()).Name
+		if v.Number, err = lastNumber(tx, v.Project, v.Name); err != nil {
+			return err
+		}
+		v.Number++
+		v.Created, v.Actor = tx.Now(), slipway.PrincipalOf(tx.Context()).Name
 		if v.Released != nil {
 			if err := release(tx, v); err != nil {
 				return err
 			}
 		}
-		_, err = tx.Exec(`INSERT INTO dataset_version (project, name, number, tree, row_count, byte_count, from_time, to_time, created, actor, contract, report, profile, body)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			v.Project, v.Name, v.Number, v.Tree, v.Rows, v.Bytes, v.Covers.From, v.Covers.To, v.Created, v.Actor, v.Contract, v.Report, v.Profile, db.JSON(*v))
-		if err != nil {
-			return err
-		}
-		data, err := json.Marshal(map[string]any{"rows": v.Rows, "bytes": v.Bytes, "from": v.Covers.From, "to": v.Covers.To, "verdict": v.Verdict})
-		if err != nil {
-			return err
-		}
-		e := slipway.Event{Project: v.Project, Verb: "dataset.versioned", Subject: v.Ref(), Data: data}
-		if v.Run != "" {
-			e.Link = append(e.Link, slipway.Link{Relation: slipway.From, Ref: slipway.NewRef(slipway.KindRun, v.Run)})
-		}
-		if v.Commit != "" {
-			e.Link = append(e.Link, slipway.Link{Relation: slipway.From, Ref: slipway.NewRef(slipway.KindCommit, v.Commit)})
-		}
-		return tx.Record(e)
+		return insertIn(tx, v)
 	})
+}
+
+// insertIn writes a version that has its number, with its event.
+func insertIn(tx *db.Tx, v *Version) error {
+	_, err := tx.Exec(`INSERT INTO dataset_version (project, name, number, tree, row_count, byte_count, from_time, to_time, created, actor, contract, report, profile, body)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		v.Project, v.Name, v.Number, v.Tree, v.Rows, v.Bytes, v.Covers.From, v.Covers.To, v.Created, v.Actor, v.Contract, v.Report, v.Profile, db.JSON(*v))
+	if err != nil {
+		return err
+	}
+	data := map[string]any{"rows": v.Rows, "bytes": v.Bytes, "from": v.Covers.From, "to": v.Covers.To, "verdict": v.Verdict}
+	if v.Origin != "" {
+		data["origin"] = v.Origin
+	}
+	raw, err := json.Marshal(data)
+	if err != nil {
+		return err
+	}
+	e := slipway.Event{Project: v.Project, Verb: "dataset.versioned", Subject: v.Ref(), Data: raw}
+	if v.Run != "" {
+		e.Link = append(e.Link, slipway.Link{Relation: slipway.From, Ref: slipway.NewRef(slipway.KindRun, v.Run)})
+	}
+	if v.Commit != "" {
+		e.Link = append(e.Link, slipway.Link{Relation: slipway.From, Ref: slipway.NewRef(slipway.KindCommit, v.Commit)})
+	}
+	return tx.Record(e)
 }
 
 // quarantine writes down a batch that was refused, with its event.
@@ -165,9 +190,11 @@ func (s *Service) Quarantine(ctx context.Context, project, name string) (out []Q
 			where, args = where+` AND name = ?`, append(args, name)
 		}
 		out, err = db.All(tx, func(r db.Scanner) (q Quarantined, err error) {
-			err = r.Scan(db.JSON(&q))
+			var name string
+			err = r.Scan(&name, db.JSON(&q))
+			q.Name = name
 			return q, err
-		}, `SELECT body FROM dataset_quarantine WHERE `+where+` ORDER BY created DESC, id`, args...)
+		}, `SELECT name, body FROM dataset_quarantine WHERE `+where+` ORDER BY created DESC, id`, args...)
 		return err
 	})
 	return out, err
