@@ -255,6 +255,6 @@ func (s *Service) Log(ctx context.Context, id string, b Batch) error {
 		if err := setTags(tx, k.number, b.Tags); err != nil {
 			return err
 		}
-		return addPoints(tx, k.number, groups)
+		return s.addPoints(tx, k.number, groups)
 	})
 }

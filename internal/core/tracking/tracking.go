@@ -32,8 +32,9 @@ type Options struct {
 
 // Service keeps runs. It is safe for concurrent use.
 type Service struct {
-	o     Options
-	cache *runCache // nil where another process may write too
+	o      Options
+	cache  *runCache // nil where another process may write too
+	series seriesCache
 }
 
 // New makes a Service.

@@ -80,6 +80,7 @@ func createFile(path string) error {
 type sqliteConn struct {
 	conn  *sqlite.Conn
 	cache map[string]*sqlite.Stmt
+	wrote bool // a statement ran that may have changed something
 }
 
 func openConn(path string, write bool) (*sqliteConn, error) {
@@ -122,7 +123,10 @@ func (c *sqliteConn) setUp(path string, write bool) error {
 		// FULL makes every commit durable in WAL mode. The log is folded into the
 		// file every 16 MB rather than 4, which halves what commits wait for it.
 		set = append(set, "PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA wal_autocheckpoint = 4000",
-			"PRAGMA journal_size_limit = 67108864", "PRAGMA cache_size = -16384")
+			"PRAGMA journal_size_limit = 67108864", "PRAGMA cache_size = -16384",
+			// Copies of pages for taking a statement back stay in small pieces of memory,
+			// rather than one large piece that the system maps for each statement.
+			"PRAGMA temp_store = MEMORY")
 	} else {
 		set = append(set, "PRAGMA query_only = ON")
 	}

@@ -16,10 +16,19 @@ const (
 	maxBatchTime = 20 * time.Millisecond
 )
 
+// carefulFor is how many callers get a savepoint each after one has failed in
+// the middle of its changes.
+const carefulFor = 256
+
 // writer owns the writing connection. Callers queue; its goroutine runs those
-// that are there, each in a savepoint, and commits once for all of them. While
-// that commit reaches the disk the next batch gathers by itself, so no timer
-// is needed.
+// that are there and commits once for all of them. While that commit reaches
+// the disk the next batch gathers by itself, so no timer is needed.
+//
+// A savepoint for each caller would make SQLite copy every page that it
+// touches, which costs more than the change itself. So callers run without:
+// most that fail do so before they changed anything, and leave nothing to take
+// back. When one fails later, the batch is rolled back and run again with
+// savepoints, and so are the callers after it for a while.
 type writer struct {
 	db    *DB
 	conn  *sqliteConn
@@ -27,6 +36,8 @@ type writer struct {
 	quit  chan struct{}
 	gone  chan struct{}
 	again []*write      // to run alone first
+	redo  []*write      // to run together first, with savepoints
+	wary  int           // how many more callers get a savepoint
 	crowd int           // callers of the last commit
 	price time.Duration // what the last commit took
 	chain head          // the end of the event log inside the open transaction
@@ -118,6 +129,12 @@ func (w *writer) loop() {
 			w.again = w.again[1:]
 			w.batch(j, true)
 		}
+		if len(w.redo) > 0 {
+			j := w.redo[0]
+			w.redo = w.redo[1:]
+			w.batch(j, false)
+			continue
+		}
 		select {
 		case j := <-w.queue:
 			w.batch(j, false)
@@ -132,7 +149,7 @@ func (w *writer) loop() {
 // them together. A failure of the commit itself cannot be laid at anybody's
 // door, so each is then run again in a commit of its own.
 func (w *writer) batch(j *write, alone bool) {
-	if !alone && !j.state.CompareAndSwap(waiting, taken) {
+	if !j.take() {
 		return
 	}
 	if err := w.control("BEGIN IMMEDIATE"); err != nil {
@@ -140,18 +157,49 @@ func (w *writer) batch(j *write, alone bool) {
 		return
 	}
 	w.chain = head{}
-	b := &batch{w: w, start: time.Now(), alone: alone}
+	b := &batch{w: w, start: time.Now(), alone: alone, careful: w.wary > 0}
 	defer b.unwind()
 	for ; j != nil; j = b.next() {
 		b.jobs = append(b.jobs, j)
 		b.running = j
 		b.run(j)
 		b.running = nil
-		if w.conn.conn.AutocommitEnabled() {
+		if b.spoilt || w.conn.conn.AutocommitEnabled() {
 			break // a full disk or the like has ended the transaction for all
 		}
 	}
+	if b.spoilt {
+		b.startOver()
+		return
+	}
+	if w.wary > 0 {
+		w.wary -= len(b.jobs)
+	}
 	b.end(b.commit())
+}
+
+// take claims j for the writer; false means that its caller has gone. A job
+// that runs again was claimed before.
+func (j *write) take() bool {
+	return j.state.CompareAndSwap(waiting, taken) || j.state.Load() == taken
+}
+
+// startOver takes a whole batch back because one caller failed in the middle of
+// its changes. A lone one is answered; others run again in the same order, so
+// that each is told what came of it in the end.
+func (b *batch) startOver() {
+	w := b.w
+	b.ended = true
+	if err := w.control("ROLLBACK"); err != nil && !w.conn.conn.AutocommitEnabled() {
+		b.ended = false // unwind tries once more
+		return
+	}
+	if len(b.jobs) == 1 {
+		b.jobs[0].finish(b.jobs[0].err)
+		return
+	}
+	w.wary = max(carefulFor, len(b.jobs))
+	w.redo = append(b.jobs, w.redo...)
 }
 
 // control runs BEGIN, COMMIT and the like.
@@ -170,6 +218,8 @@ type batch struct {
 	jobs     []*write
 	running  *write
 	recorded int
+	careful  bool // each caller has a savepoint
+	spoilt   bool // a caller without one failed after it had changed something
 	ended    bool
 }
 
@@ -179,10 +229,15 @@ type batch struct {
 // here than were last time, the processor is handed on to them, for a quarter
 // of a commit at most.
 func (b *batch) next() *write {
+	if w := b.w; len(w.redo) > 0 && !b.alone {
+		j := w.redo[0]
+		w.redo = w.redo[1:]
+		return j
+	}
 	for !b.alone && len(b.jobs) < maxBatch && time.Since(b.start) < maxBatchTime {
 		select {
 		case j := <-b.w.queue:
-			if j.state.CompareAndSwap(waiting, taken) {
+			if j.take() {
 				return j
 			}
 		default:
@@ -195,28 +250,37 @@ func (b *batch) next() *write {
 	return nil
 }
 
-// run runs one caller's fn in a savepoint.
+// run runs one caller's fn, in a savepoint where the batch is careful.
 func (b *batch) run(j *write) {
 	w := b.w
 	if j.err = j.ctx.Err(); j.err != nil {
 		return
 	}
-	if j.err = w.control("SAVEPOINT caller"); j.err != nil {
-		return
+	if b.careful {
+		if j.err = w.control("SAVEPOINT caller"); j.err != nil {
+			return
+		}
 	}
+	w.conn.wrote = false
 	tx := &Tx{db: w.db, ctx: j.ctx, session: w.conn, writable: true, chain: w.chain}
 	j.call(tx)
 	tx.over = true
-	if j.err != nil || j.panic != nil {
-		if !w.conn.conn.AutocommitEnabled() {
-			b.undo(j)
-		}
-		return
-	}
-	if err := w.control("RELEASE caller"); err != nil {
-		j.err = err
+	failed := j.err != nil || j.panic != nil
+	switch {
+	case failed && w.conn.conn.AutocommitEnabled():
+		return // there is nothing left to take back
+	case failed && b.careful:
 		b.undo(j)
 		return
+	case failed:
+		b.spoilt = w.conn.wrote
+		return
+	case b.careful:
+		if err := w.control("RELEASE caller"); err != nil {
+			j.err = err
+			b.undo(j)
+			return
+		}
 	}
 	w.chain = tx.chain
 	b.recorded += tx.recorded
