@@ -83,7 +83,7 @@ const touchSeries = `UPDATE metric_series SET
 	WHERE id = ?6 AND run = ?7 AND key = ?8 AND model = ?9 AND dataset = ?10 AND digest = ?11`
 
 const addSeries = `INSERT INTO metric_series (run, key, model, dataset, digest, last_step, last_time, last_value, n, loose)
-	VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0) ON CONFLICT DO NOTHING`
+	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
 
 const findSeries = `SELECT id FROM metric_series WHERE run = ? AND key = ? AND model = ? AND dataset = ? AND digest = ?`
 
@@ -122,15 +122,15 @@ func (s *Service) addLatest(tx *db.Tx, run int64, g *pointGroup) (int64, error) 
 		}
 	}
 	args := []any{run, g.key, g.model, g.dataset, g.digest}
-	if _, err := tx.Exec(addSeries, append(args, g.last.Step, g.last.Time, float64(g.last.Value))...); err != nil {
-		return 0, err
+	id, err := tx.InsertID(addSeries, append(args, g.last.Step, g.last.Time, float64(g.last.Value), len(g.points), g.loose)...)
+	if slipway.IsCode(err, slipway.NotFound) { // it is there, but was not remembered
+		if id, err = db.One(tx, scanID, findSeries, args...); err == nil {
+			_, err = touch(id)
+		}
 	}
-	id, err := db.One(tx, scanID, findSeries, args...)
-	if err != nil {
-		return 0, err
+	if err == nil {
+		s.series.put(known, id)
 	}
-	s.series.put(known, id)
-	_, err = touch(id)
 	return id, err
 }
 

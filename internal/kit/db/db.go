@@ -72,6 +72,7 @@ type engine interface {
 // session runs statements inside one transaction of one connection.
 type session interface {
 	exec(ctx context.Context, sql string, args []any) (int64, error)
+	insertID(ctx context.Context, sql string, args []any) (int64, error)
 	query(ctx context.Context, sql string, args []any) (cursor, error)
 	insert(ctx context.Context, table string, columns []string, n int, row func(i int) []any) error
 	// fault turns a driver's error into one for the user.

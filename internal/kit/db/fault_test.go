@@ -61,6 +61,40 @@ func TestFullDiskHurtsOnlyWhoFillsIt(t *testing.T) {
 	}
 }
 
+// A caller that fails after it has changed something is taken back, and none of
+// the others with it; they may run twice and count once.
+func TestFailureInTheMiddleHurtsOnlyItself(t *testing.T) {
+	dbtest.Each(t, values, func(t *testing.T, d *db.DB) {
+		bad := errors.New("changed my mind")
+		for round := range 3 {
+			errs := together(d, 60, func(i int, tx *db.Tx) (err error) {
+				if _, err = tx.Exec("INSERT INTO value (id, n) VALUES (?, 1)", 1000*round+i); err != nil {
+					return err
+				}
+				if err = tx.Record(slipway.Event{Verb: "x.y"}); err == nil && i%7 == 3 {
+					err = bad
+				}
+				return err
+			})
+			for i, err := range errs {
+				if i%7 == 3 && !errors.Is(err, bad) || i%7 != 3 && err != nil {
+					t.Errorf("write %d: %v", i, err)
+				}
+			}
+		}
+		const want = 3 * (60 - 9)
+		if n := count(t, d, "SELECT count(*) FROM value WHERE id % 1000 % 7 <> 3"); n != want {
+			t.Errorf("%d rows, want %d", n, want)
+		}
+		if n := count(t, d, "SELECT count(*) FROM value"); n != want {
+			t.Errorf("%d rows in all, want %d", n, want)
+		}
+		if head, err := d.VerifyEvents(t.Context()); err != nil || head.Number != want {
+			t.Errorf("the log ends at %+v, %v; want event %d", head, err, want)
+		}
+	})
+}
+
 // A deferred foreign key fails the commit itself. The guilty one is found.
 func TestFailedCommitHurtsOnlyItsCause(t *testing.T) {
 	family := []db.Migration{{Name: "family", Statements: []string{

@@ -86,6 +86,14 @@ func (c *sqliteConn) exec(_ context.Context, sql string, args []any) (int64, err
 	return int64(c.conn.Changes()), s.Reset()
 }
 
+func (c *sqliteConn) insertID(ctx context.Context, sql string, args []any) (int64, error) {
+	n, err := c.exec(ctx, sql, args)
+	if err == nil && n == 0 {
+		return 0, errNoRow
+	}
+	return c.conn.LastInsertRowID(), err
+}
+
 func (c *sqliteConn) query(_ context.Context, sql string, args []any) (cursor, error) {
 	s, err := c.stmt(sql, args)
 	if err != nil {
