@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 
 	slipway "github.com/slipway-ml/slipway"
@@ -93,6 +96,38 @@ func TestFailureInTheMiddleHurtsOnlyItself(t *testing.T) {
 			t.Errorf("the log ends at %+v, %v; want event %d", head, err, want)
 		}
 	})
+}
+
+// A disk that fails to sync: nobody is told that all is well, nothing runs a
+// second time, and once the disk is back the database goes on by itself.
+func TestFailedSyncIsNotAcknowledged(t *testing.T) {
+	d := dbtest.Open(t, filepath.Join(t.TempDir(), "x.db"), db.Options{Migrations: values})
+	var ran atomic.Int64
+	add := func(from int) []error {
+		return together(d, 20, func(i int, tx *db.Tx) error {
+			ran.Add(1)
+			_, err := tx.Exec("INSERT INTO value (id) VALUES (?)", from+i)
+			return err
+		})
+	}
+	d.SetSync(func(*os.File) error { return syscall.EIO })
+	for i, err := range add(0) {
+		if !slipway.IsCode(err, slipway.Unavailable) {
+			t.Errorf("write %d while the disk fails: %v", i, err)
+		}
+	}
+	if n := ran.Load(); n != 20 {
+		t.Errorf("%d calls of 20 writes", n)
+	}
+	d.SetSync(nil)
+	for i, err := range add(100) {
+		if err != nil {
+			t.Errorf("write %d after the disk is back: %v", i, err)
+		}
+	}
+	if n := count(t, d, "SELECT count(*) FROM value WHERE id >= 100"); n != 20 {
+		t.Errorf("%d rows, want 20", n)
+	}
 }
 
 // A deferred foreign key fails the commit itself. The guilty one is found.

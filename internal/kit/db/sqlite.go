@@ -52,7 +52,7 @@ func openSQLite(d *DB, path string) (engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.writer = newWriter(d, conn)
+	e.writer = newWriter(d, conn, path)
 	return e, nil
 }
 
@@ -120,9 +120,10 @@ func (c *sqliteConn) setUp(path string, write bool) error {
 	}
 	set := []string{"PRAGMA foreign_keys = ON", "PRAGMA case_sensitive_like = ON"}
 	if write {
-		// FULL makes every commit durable in WAL mode. The log is folded into the
-		// file every 16 MB rather than 4, which halves what commits wait for it.
-		set = append(set, "PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA wal_autocheckpoint = 4000",
+		// NORMAL syncs when the log is folded into the file; walSync makes every
+		// commit durable. The log is folded every 16 MB rather than 4, which halves
+		// what commits wait for it.
+		set = append(set, "PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL", "PRAGMA wal_autocheckpoint = 4000",
 			"PRAGMA journal_size_limit = 67108864", "PRAGMA cache_size = -16384",
 			// Copies of pages for taking a statement back stay in small pieces of memory,
 			// rather than one large piece that the system maps for each statement.
