@@ -60,7 +60,7 @@ func (s *server) wire(ctx context.Context) (err error) {
 		return err
 	}
 	p.tokens = access.New(access.Options{DB: s.db})
-	p.runs = tracking.New(tracking.Options{DB: s.db, Content: s.content})
+	p.runs = tracking.New(tracking.Options{DB: s.db, Content: s.content, Jobs: s.jobs, Open: mlflow.OpenSource})
 	p.data = dataset.New(dataset.Options{DB: s.db, Content: s.content, Query: p.query, Jobs: s.jobs, Dir: s.workspace.path("data")})
 	if err = s.wirePipeline(p); err != nil {
 		return err

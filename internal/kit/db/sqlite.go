@@ -48,7 +48,7 @@ func openSQLite(d *DB, path string) (engine, error) {
 	if d.opts.ReadOnly {
 		return e, nil
 	}
-	conn, err := openConn(path, true)
+	conn, err := openConn(path, true, false)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +83,7 @@ type sqliteConn struct {
 	wrote bool // a statement ran that may have changed something
 }
 
-func openConn(path string, write bool) (*sqliteConn, error) {
+func openConn(path string, write, foreign bool) (*sqliteConn, error) {
 	mode := sqlite.OpenReadOnly
 	if write {
 		mode = sqlite.OpenReadWrite
@@ -94,19 +94,19 @@ func openConn(path string, write bool) (*sqliteConn, error) {
 	}
 	conn.SetBusyTimeout(busyTimeout)
 	c := &sqliteConn{conn: conn, cache: map[string]*sqlite.Stmt{}}
-	if err := c.setUp(path, write); err != nil {
+	if err := c.setUp(path, write, foreign); err != nil {
 		return nil, errors.Join(err, c.close())
 	}
 	return c, nil
 }
 
 // setUp checks that the file is ours and sets how the connection behaves.
-func (c *sqliteConn) setUp(path string, write bool) error {
+func (c *sqliteConn) setUp(path string, write, foreign bool) error {
 	id, err := c.number("PRAGMA application_id")
 	if err != nil {
 		return openFault(path, err)
 	}
-	if id != applicationID {
+	if id != applicationID && !foreign {
 		tables, err := c.number("SELECT count(*) FROM sqlite_master")
 		if err != nil {
 			return err
