@@ -30,15 +30,15 @@ func OpenSource(ctx context.Context, uri, artifacts string) (tracking.Source, er
 	return openServer(ctx, u)
 }
 
-// folder reads artifacts from disk.
-type folder struct {
+// disk reads artifacts from disk.
+type disk struct {
 	base      string // what a relative path starts from
 	artifacts string // what mlflow-artifacts:/ stands for, or ""
 }
 
 // find is the folder that an artifact URI means. It fails with Invalid for one
 // that is no folder of this machine.
-func (f folder) find(uri string) (string, error) {
+func (f disk) find(uri string) (string, error) {
 	u, err := url.Parse(uri)
 	if err != nil {
 		return "", slipway.Errorf(slipway.Invalid, "%q is no artifact location", uri)
@@ -58,7 +58,7 @@ func (f folder) find(uri string) (string, error) {
 	return "", slipway.Errorf(slipway.Invalid, "%s is in a store that an import does not read; import from the running server instead", uri)
 }
 
-func (f folder) files(uri string) (out []tracking.Artifact, err error) {
+func (f disk) files(uri string) (out []tracking.Artifact, err error) {
 	root, err := f.find(uri)
 	if err != nil {
 		return nil, err
@@ -83,7 +83,7 @@ func (f folder) files(uri string) (out []tracking.Artifact, err error) {
 	return out, err
 }
 
-func (f folder) open(uri, file string) (io.ReadCloser, error) {
+func (f disk) open(uri, file string) (io.ReadCloser, error) {
 	root, err := f.find(uri)
 	if err != nil {
 		return nil, err

@@ -17,7 +17,7 @@ import (
 // mlflow/store/tracking/dbmodels. Tables and columns that came later may be
 // missing.
 type fileSource struct {
-	folder
+	disk
 	db  *db.DB
 	has map[string]bool // tables, and table.column
 }
@@ -27,7 +27,7 @@ func openFile(ctx context.Context, file, artifacts string) (tracking.Source, err
 	if err != nil {
 		return nil, err
 	}
-	s := &fileSource{folder{filepath.Dir(file), artifacts}, d, map[string]bool{}}
+	s := &fileSource{disk{filepath.Dir(file), artifacts}, d, map[string]bool{}}
 	err = s.each(ctx, `SELECT m.name, p.name FROM sqlite_master m, pragma_table_info(m.name) p WHERE m.type = 'table'`, nil, func(r db.Scanner) error {
 		var table, column string
 		err := r.Scan(&table, &column)
