@@ -18,10 +18,16 @@ import (
 	"github.com/slipway-ml/slipway/internal/kit/db/dbtest"
 )
 
-// generate writes n runs of experiment 0 straight into the tables, five
+// generate writes n runs of two experiments straight into the tables, five
 // metrics, five params and two tags each.
 func generate(ctx context.Context, d *db.DB, n int) error {
 	const part, each = 10_000, 5
+	if err := d.Write(ctx, func(tx *db.Tx) error {
+		_, err := addExperiment(tx, NewExperiment{Project: DefaultProject, Name: "other"})
+		return err
+	}); err != nil {
+		return err
+	}
 	for from := 0; from < n; from += part {
 		size := min(part, n-from)
 		id := func(i int) int64 { return int64(from + i + 1) }
@@ -29,7 +35,7 @@ func generate(ctx context.Context, d *db.DB, n int) error {
 		err := d.Write(ctx, func(tx *db.Tx) error {
 			err := tx.InsertRows("run", []string{"id", "uuid", "project", "experiment", "name", "kind", "status", "actor", "started", "ended", "stage"},
 				size, func(i int) []any {
-					return []any{id(i), fmt.Sprintf("%032x", id(i)*2654435761), DefaultProject, 0, fmt.Sprint("run-", id(i)), "client", "FINISHED", "ana",
+					return []any{id(i), fmt.Sprintf("%032x", id(i)*2654435761), DefaultProject, id(i) % 2, fmt.Sprint("run-", id(i)), "client", "FINISHED", "ana",
 						1_700_000_000_000_000 + id(i)*1_000_000, 1_700_000_000_500_000 + id(i)*1_000_000, "active"}
 				})
 			if err != nil {
@@ -86,7 +92,7 @@ func TestPlansAgree(t *testing.T) {
 		for _, filter := range []string{"params.p1 = '3'", "metrics.m1 <= 0.25 AND params.p0 = '4'", "params.p2 = '" + long + "7'",
 			"attributes.run_name = 'run-77'", "tags.`mlflow.user` = 'ana' AND metrics.m0 > 0.1 AND metrics.m1 < 0.9", "params.p1 = 'none'"} {
 			for _, order := range [][]string{nil, {"metrics.m1 DESC"}, {"metrics.m1 ASC"}, {"params.p0 ASC"}} {
-				q := Search{Experiments: []int64{0}, Filter: filter, Order: order, Limit: 40}
+				q := Search{Experiments: []int64{1, 0, 1}, Filter: filter, Order: order, Limit: 40}
 				f, err := newRunFinder("", q)
 				if err != nil {
 					t.Fatal(err)
@@ -167,6 +173,7 @@ func benchSearches(b *testing.B, s *Service, name string) {
 		Search
 	}{
 		{"newest", Search{}},
+		{"newest-of-two", Search{Experiments: []int64{0, 1}}},
 		{"common", Search{Filter: "metrics.m1 > 0.5 AND params.p1 = '3'"}},
 		{"rare", Search{Filter: "metrics.m1 > 0.9999 AND params.p1 = '3'"}},
 		{"none", Search{Filter: "params.p1 = 'none'"}},
@@ -179,7 +186,9 @@ func benchSearches(b *testing.B, s *Service, name string) {
 		{"start", Search{Order: []string{"attributes.start_time ASC"}}},
 		{"name", Search{Order: []string{"attributes.run_name ASC"}}},
 	} {
-		q.Experiments, q.Limit = []int64{0}, 100
+		if q.Limit = 100; q.Experiments == nil {
+			q.Experiments = []int64{0}
+		}
 		b.Run(name+"/"+q.name, func(b *testing.B) {
 			began := time.Now()
 			for range b.N {

@@ -1,6 +1,7 @@
 package tracking
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/slipway-ml/slipway/internal/kit/db"
@@ -53,7 +54,32 @@ func walks(order []Order) bool {
 // sample counts how many of the newest runs meet the filter.
 func (f *runFinder) sample(tx *db.Tx) (hits int64, err error) {
 	filter := strings.Join(f.where.parts[len(f.base.parts):], " AND ")
-	args := append(append(append([]any{}, f.base.args...), sampleSize), f.where.args[len(f.base.args):]...)
-	err = tx.QueryRow(`SELECT count(*) FROM (SELECT * FROM run r`+f.base.sql()+` ORDER BY `+tailOrder+` LIMIT ?) r WHERE `+filter, args...).Scan(&hits)
+	newest, args := `SELECT * FROM run r`+f.base.sql()+` ORDER BY `+tailOrder+` LIMIT ?`, append(append([]any{}, f.base.args...), sampleSize)
+	if f.several() {
+		newest, args = f.eachNewest(f.base, `r.*`, sampleSize/len(f.q.Experiments)+1)
+	}
+	err = tx.QueryRow(`SELECT count(*) FROM (`+newest+`) r WHERE `+filter, append(args, f.where.args[len(f.base.args):]...)...).Scan(&hits)
 	return hits, err
+}
+
+// maxSeveral is up to how many experiments are walked one by one.
+const maxSeveral = 64
+
+// several reports whether a search asks for more than one experiment. The index
+// has the runs of one in order; those of several would all have to be sorted.
+func (f *runFinder) several() bool {
+	return len(f.q.Experiments) > 1 && len(f.q.Experiments) <= maxSeveral
+}
+
+// eachNewest selects up to limit of the newest runs of each experiment.
+func (f *runFinder) eachNewest(w *where, columns string, limit int) (sql string, args []any) {
+	var parts []string
+	for i, id := range f.q.Experiments {
+		if slices.Contains(f.q.Experiments[:i], id) {
+			continue
+		}
+		parts = append(parts, `SELECT * FROM (SELECT `+columns+` FROM run r WHERE r.experiment = ? AND `+strings.Join(w.parts[f.inner:], " AND ")+` ORDER BY `+tailOrder+` LIMIT ?) y`)
+		args = append(append(append(args, id), w.args[f.innerArgs:]...), limit)
+	}
+	return strings.Join(parts, ` UNION ALL `), args
 }

@@ -55,13 +55,17 @@ func newRunFinder(project string, q Search) (f runFinder, err error) {
 	if f.page, err = q.page(); err != nil {
 		return f, err
 	}
-	if project != "" {
-		f.where.add(`r.project = ?`, project)
-	}
-	f.where.stage("r", q.View)
 	if len(q.Experiments) > 0 {
 		in, n := list(len(q.Experiments))
 		f.where.add(`r.experiment IN `+in, pad(q.Experiments, n)...)
+		f.inner, f.innerArgs = 1, n
+	}
+	f.where.stage("r", q.View)
+	if q.View == All {
+		f.where.add(`r.stage IN ('active', 'deleted')`) // the index has the stage before the time, so it is named
+	}
+	if project != "" {
+		f.where.add(`r.project = ?`, project)
 	}
 	f.base = f.where.clone()
 	if err := f.where.runs(q.Filter); err != nil {
@@ -79,6 +83,8 @@ type runFinder struct {
 	limit int
 	page  pageToken
 	few   *source // what to begin with, or nil to walk along the order
+
+	inner, innerArgs int // where the conditions and arguments behind the experiments begin
 }
 
 // foundRun is a run and where it stands in the order.
@@ -122,6 +128,10 @@ func (f *runFinder) newest(tx *db.Tx) ([]foundRun, error) {
 	w := f.where.clone()
 	if f.page.After {
 		w.after(f.page)
+	}
+	if f.few == nil && f.several() {
+		sql, args := f.eachNewest(w, `r.id, r.uuid, r.started`, f.limit+1)
+		return scanFound(tx, sql+` ORDER BY started DESC, uuid LIMIT ?`, append(args, f.limit+1), 0, false)
 	}
 	return f.collect(tx, `SELECT r.id, r.uuid, r.started FROM run r`, w, ` ORDER BY `+tailOrder+` LIMIT ?`, []any{f.limit + 1}, 0, false)
 }
@@ -226,7 +236,11 @@ func (f *runFinder) collect(tx *db.Tx, head string, w *where, rest string, args 
 		w.add(`r.id = few.run`)
 		all = append(append([]any{}, f.few.args...), all...)
 	}
-	err = each(tx, head+w.sql()+rest, all, func(r db.Scanner) error {
+	return scanFound(tx, head+w.sql()+rest, all, phase, valued)
+}
+
+func scanFound(tx *db.Tx, sql string, args []any, phase int, valued bool) (out []foundRun, err error) {
+	err = each(tx, sql, args, func(r db.Scanner) error {
 		x := foundRun{phase: phase}
 		dst := []any{&x.number, &x.uuid, &x.start}
 		if valued {
