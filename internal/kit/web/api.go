@@ -75,9 +75,10 @@ func WriteJSON(w http.ResponseWriter, v any) error {
 // statusError is how an Error travels through huma.
 type statusError struct{ cause *slipway.Error }
 
-func (e statusError) Error() string                { return e.cause.Message }
-func (e statusError) Unwrap() error                { return e.cause }
-func (e statusError) GetStatus() int               { return e.cause.Code.HTTPStatus() }
+func (e statusError) Error() string  { return e.cause.Message }
+func (e statusError) Unwrap() error  { return e.cause }
+func (e statusError) GetStatus() int { return e.cause.Code.HTTPStatus() }
+
 // GetHeaders implements huma.HeadersError.
 func (e statusError) GetHeaders() http.Header {
 	if e.cause.Code != slipway.Unavailable {
