@@ -25,7 +25,7 @@ type Server struct {
 }
 
 // patience is how long a server may take to answer.
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 // Start starts args with extra environment variables in dir, and returns when a
 // GET of url is answered with 200.

@@ -1,16 +1,21 @@
-// Command tracking measures the MLflow API: log-metric and log-batch by eight
-// connections, and searching runs, the same requests to `mlflow server`.
+// Command tracking measures the MLflow API: making runs, log-metric and log-batch
+// by eight connections, searching, a long history and a large artifact, the same
+// requests to `mlflow server`, and to Slipway on the Postgres that BENCH_POSTGRES
+// names.
 package main
 
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"log"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,8 +36,9 @@ func main() {
 	phase := flag.Duration("phase", 5*time.Second, "how long each server is asked in a round")
 	runs := flag.Int("runs", 10_000, "runs to search among")
 	peerRuns := flag.Int("peer-runs", 1_000, "runs to search among on mlflow, which takes long to fill")
+	artifact := flag.Int64("artifact", 1<<30, "bytes of the artifact; 0 leaves it out")
 	flag.Parse()
-	if err := run(*bin, *rounds, *phase, *runs, *peerRuns); err != nil {
+	if err := run(*bin, *rounds, *phase, *runs, *peerRuns, *artifact); err != nil {
 		log.Fatal(err)
 	}
 }
@@ -43,19 +49,27 @@ type contestant struct {
 	server        *measure.Server
 	runs          []string
 	searched      int
+	file          string // its SQLite database, or ""
+	history       string // the run with the long history
 }
 
-func run(bin string, rounds int, phase time.Duration, runs, peerRuns int) error {
+func run(bin string, rounds int, phase time.Duration, runs, peerRuns int, artifact int64) error {
 	dir, err := os.MkdirTemp("", "bench-tracking-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
 	t := measure.NewTable(fmt.Sprintf("tracking: MLflow API, %d connections", connections))
+	t.Want("create-run, 8 connections", ">= 4000/s")
 	t.Want("log-metric, 8 connections", ">= 7000/s, or 80 % of 8 fsyncs")
 	t.Want("metrics by log-batch", ">= 500,000/s")
 	t.Want("search 100 runs, newest", "<= 3 ms")
 	t.Want("search 100 runs, by a metric", "<= 3 ms")
+	t.Want("search 100 runs, by a filter", "<= 3 ms")
+	t.Want("history of 100,000 points", "<= 60 ms")
+	t.Want("disk a point", "<= 16")
+	t.Want("artifact up", ">= 70 % of the disk")
+	t.Want("artifact down", ">= 70 % of the disk")
 	all, err := start(bin, dir, runs, peerRuns)
 	for _, c := range all {
 		defer c.server.Stop()
@@ -64,7 +78,7 @@ func run(bin string, rounds int, phase time.Duration, runs, peerRuns int) error 
 		return err
 	}
 	for _, c := range all {
-		if err := c.fill(); err != nil {
+		if err := errors.Join(c.fill(), c.fillHistory(t)); err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
 	}
@@ -76,6 +90,14 @@ func run(bin string, rounds int, phase time.Duration, runs, peerRuns int) error 
 			}
 		}
 	}
+	if artifact > 0 {
+		t.Add("the disk, writing and syncing", "MB/s", "slipway", writeDisk(dir, artifact))
+		for _, c := range all {
+			if err := c.artifact(t, artifact); err != nil {
+				return fmt.Errorf("%s: %w", c.name, err)
+			}
+		}
+	}
 	for _, c := range all {
 		t.Add("runs to search among", "", c.name, float64(c.searched))
 	}
@@ -83,16 +105,32 @@ func run(bin string, rounds int, phase time.Duration, runs, peerRuns int) error 
 	return nil
 }
 
+// start starts every contestant that is there.
 func start(bin, dir string, runs, peerRuns int) (all []*contestant, err error) {
-	env, address, _, err := measure.Slipway(filepath.Join(dir, "workspace"))
-	if err != nil {
-		return nil, err
+	for name, dsn := range map[string]string{"slipway": "", "slipway, Postgres": os.Getenv("BENCH_POSTGRES")} {
+		if name != "slipway" && dsn == "" {
+			fmt.Println("skipped: Slipway on Postgres: BENCH_POSTGRES names no database")
+			continue
+		}
+		workspace := filepath.Join(dir, strings.ReplaceAll(name, ", ", "-"))
+		env, address, _, err := measure.Slipway(workspace)
+		if err != nil {
+			return all, err
+		}
+		if dsn != "" {
+			env = append(env, "SLIPWAY_DATABASE="+dsn)
+		}
+		server, err := measure.Start("http://"+address+"/health", ".", env, bin, "up")
+		if err != nil {
+			return all, err
+		}
+		c := &contestant{name: name, address: address, server: server, searched: runs}
+		if dsn == "" {
+			c.file = filepath.Join(workspace, "slipway.db")
+		}
+		all = append(all, c)
 	}
-	server, err := measure.Start("http://"+address+"/health", ".", env, bin, "up")
-	if err != nil {
-		return nil, err
-	}
-	all = append(all, &contestant{name: "slipway", address: address, server: server, searched: runs})
+	slices.SortFunc(all, func(a, b *contestant) int { return strings.Compare(a.name, b.name) })
 	python, ok := measure.Peer(os.Stdout, "mlflow")
 	if !ok {
 		return all, nil
@@ -104,14 +142,14 @@ func start(bin, dir string, runs, peerRuns int) (all []*contestant, err error) {
 	if err != nil {
 		return all, err
 	}
-	address = fmt.Sprintf("127.0.0.1:%d", port)
-	server, err = measure.Start("http://"+address+"/health", dir, nil, python, "-m", "mlflow", "server", "--host", "127.0.0.1",
-		"--port", fmt.Sprint(port), "--backend-store-uri", "sqlite:///"+filepath.Join(dir, "m.db"), "--artifacts-destination", filepath.Join(dir, "artifacts"))
+	address, file := fmt.Sprintf("127.0.0.1:%d", port), filepath.Join(dir, "m.db")
+	server, err := measure.Start("http://"+address+"/health", dir, nil, python, "-m", "mlflow", "server", "--host", "127.0.0.1",
+		"--port", fmt.Sprint(port), "--backend-store-uri", "sqlite:///"+file, "--artifacts-destination", filepath.Join(dir, "artifacts"))
 	if err != nil {
 		fmt.Println("skipped: mlflow server:", err)
 		return all, nil
 	}
-	return append(all, &contestant{name: "mlflow server", address: address, server: server, searched: peerRuns}), nil
+	return append(all, &contestant{name: "mlflow server", address: address, server: server, searched: peerRuns, file: file}), nil
 }
 
 // post sends one request of the preparation.
@@ -173,71 +211,4 @@ func (c *contestant) makeRun(i int64) (string, error) {
 		body = fmt.Appendf(body, `{"key":"p%d","value":"%d"},`, p, i%10)
 	}
 	return id, c.post("runs/log-batch", append(bytes.TrimSuffix(body, []byte(",")), `]}`...), &struct{}{})
-}
-
-// measure runs one phase of each kind.
-func (c *contestant) measure(t *measure.Table, phase time.Duration) error {
-	send := func(path string, connections int, body func(connection, i int) []byte) (measure.Load, error) {
-		return measure.Send(c.server, c.address, api+path, connections, phase, body)
-	}
-	var serial atomic.Int64 // steps go on from round to round
-	serial.Store(time.Now().UnixMilli())
-	load, err := send("runs/log-metric", connections, func(n, _ int) []byte {
-		at := serial.Add(1)
-		return fmt.Appendf(nil, `{"run_uuid":%q,"run_id":%q,"key":"loss","value":%g,"timestamp":%d,"step":%d}`, c.runs[n], c.runs[n], 1/float64(at), at, at)
-	})
-	if err != nil {
-		return err
-	}
-	t.Add("log-metric, 8 connections", "1/s", c.name, load.Rate())
-	t.Add("log-metric, server CPU", "µs", c.name, load.CPUEach())
-	load, err = send("runs/log-batch", connections, func(n, _ int) []byte {
-		body := fmt.Appendf(make([]byte, 0, 96<<10), `{"run_id":%q,"metrics":[`, c.runs[n])
-		for m := range batch {
-			if m > 0 {
-				body = append(body, ',')
-			}
-			at := serial.Add(1)
-			body = fmt.Appendf(body, `{"key":"metric%d","value":%g,"timestamp":%d,"step":%d}`, m/100, 1/float64(at), at, at)
-		}
-		return append(body, `]}`...)
-	})
-	if err != nil {
-		return err
-	}
-	t.Add("metrics by log-batch", "1/s", c.name, load.Rate()*batch)
-	t.Add("a metric by log-batch, server CPU", "µs", c.name, load.CPUEach()/batch)
-	for name, body := range map[string]string{
-		"search 100 runs, newest":      `{"experiment_ids":["0"],"max_results":100}`,
-		"search 100 runs, by a filter": `{"experiment_ids":["0"],"max_results":100,"filter":"metrics.m1 > 0.5 AND params.p1 = '3'"}`,
-		"search 100 runs, by a metric": `{"experiment_ids":["0"],"max_results":100,"order_by":["metrics.m1 DESC"]}`,
-	} {
-		load, err := measure.Send(c.server, c.address, api+"runs/search", 1, phase/3, func(int, int) []byte { return []byte(body) })
-		if err != nil {
-			return err
-		}
-		t.Add(name, "ms", c.name, load.Quantile(0.5))
-	}
-	return nil
-}
-
-// fsyncs is how often a second this disk makes 4 KiB durable, one after the
-// other: what bounds every durable write, unless writers share one.
-func fsyncs(dir string) float64 {
-	f, err := os.CreateTemp(dir, "fsync-")
-	if err != nil {
-		return 0
-	}
-	defer f.Close()
-	page, n, begin := make([]byte, 4096), 0, time.Now()
-	for time.Since(begin) < time.Second {
-		if _, err := f.Write(page); err != nil {
-			return 0
-		}
-		if err := f.Sync(); err != nil {
-			return 0
-		}
-		n++
-	}
-	return float64(n) / time.Since(begin).Seconds()
 }

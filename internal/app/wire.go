@@ -60,7 +60,12 @@ func (s *server) wire(ctx context.Context) (err error) {
 		return err
 	}
 	p.tokens = access.New(access.Options{DB: s.db})
-	p.runs = tracking.New(tracking.Options{DB: s.db, Content: s.content})
+	p.runs = tracking.New(tracking.Options{DB: s.db, Content: s.content, Jobs: s.jobs, Open: mlflow.OpenSource,
+		Registered: func(ctx context.Context, project string, from tracking.Source, out *tracking.Imported) error {
+			asker := slipway.PrincipalOf(ctx)
+			asker.Project = project
+			return mlflow.CopyRegistered(ctx, web.InProcess(s.api.Mux, asker), from, out)
+		}})
 	p.data = dataset.New(dataset.Options{DB: s.db, Content: s.content, Query: p.query, Jobs: s.jobs, Dir: s.workspace.path("data"),
 		Roots: s.roots, Used: used(&p.log), Bucket: bucket, ContentDir: s.workspace.path("content"), Remote: s.config.Get(config.Remote)})
 	if err = s.wirePipeline(p); err != nil {

@@ -98,3 +98,42 @@ func (c *runCache) forgetAll() {
 		s.mu.Unlock()
 	}
 }
+
+// seriesName is a series as a client names it.
+type seriesName struct {
+	run int64
+	seriesKey
+}
+
+// seriesCache remembers the numbers of series that were written lately. What it
+// says may be out of date, after a rollback or by another process, so whoever
+// uses a number has the database check it.
+type seriesCache struct {
+	mu sync.Mutex
+	id map[seriesName]int64
+}
+
+// maxSeries bounds the cache: some 10 MB.
+const maxSeries = 64 << 10
+
+func (c *seriesCache) get(n seriesName) (int64, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	id, ok := c.id[n]
+	return id, ok
+}
+
+func (c *seriesCache) put(n seriesName, id int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.id == nil {
+		c.id = map[seriesName]int64{}
+	}
+	for old := range c.id {
+		if len(c.id) < maxSeries {
+			break
+		}
+		delete(c.id, old) // any one: the order of a map is random
+	}
+	c.id[n] = id
+}

@@ -14,7 +14,8 @@ import (
 	"github.com/slipway-ml/slipway/internal/cli"
 )
 
-// Commands is `slipway runs`. Other capabilities add commands below it.
+// Commands are `slipway runs`, below which other capabilities add commands, and
+// `slipway import`.
 func Commands(e *cli.Env) []*cobra.Command {
 	var in FindRuns
 	var deleted bool
@@ -39,7 +40,7 @@ func Commands(e *cli.Env) []*cobra.Command {
 	for _, c := range []*cobra.Command{cmd, ls} {
 		listFlags(c, &in, &deleted)
 	}
-	return []*cobra.Command{cmd}
+	return []*cobra.Command{cmd, importCommand(e)}
 }
 
 func listFlags(cmd *cobra.Command, in *FindRuns, deleted *bool) {

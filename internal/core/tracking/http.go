@@ -97,6 +97,7 @@ func (s *Service) Routes(a *web.API) {
 	OpRun.Serve(a, func(ctx context.Context, in NamedRun) (*Run, error) { return s.named(ctx, in.Project, in.Run) })
 	OpCurve.Serve(a, s.curve)
 	OpCompare.Serve(a, s.compareRuns)
+	OpImport.Serve(a, s.serveImport)
 	OpArtifacts.Serve(a, func(ctx context.Context, in ArtifactsOf) ([]Artifact, error) {
 		r, err := s.named(ctx, in.Project, in.Run)
 		if err != nil {

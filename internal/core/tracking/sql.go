@@ -113,6 +113,11 @@ var Migration = db.Migration{Name: "tracking", Statements: []string{
 	`CREATE TABLE logged_model_field (
 		model TEXT NOT NULL, kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
 		PRIMARY KEY (model, kind, key)) WITHOUT ROWID`,
+	// Values may be longer than Postgres lets an index hold, so it holds how they
+	// begin.
+	`CREATE INDEX run_param_by_value ON run_param (key, substr(value, 1, 64), run)`,
+	`CREATE INDEX run_tag_by_value ON run_tag (key, substr(value, 1, 64), run)`,
+	`CREATE INDEX run_by_name ON run (name)`,
 }}
 
 func (s *Service) read(ctx context.Context, fn func(*db.Tx) error) error {

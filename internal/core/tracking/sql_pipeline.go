@@ -51,7 +51,7 @@ func (s *Service) logRun(ctx context.Context, id string, b Batch) error {
 		if err := setTags(tx, k.number, b.Tags); err != nil {
 			return err
 		}
-		return addPoints(tx, k.number, groups)
+		return s.addPoints(tx, k.number, groups)
 	})
 	s.cache.forget(number)
 	return err

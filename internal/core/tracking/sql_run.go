@@ -2,6 +2,8 @@ package tracking
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/slipway-ml/slipway"
@@ -97,23 +99,35 @@ func (s *Service) CreateRun(ctx context.Context, in NewRun) (*Run, error) {
 func addRun(tx *db.Tx, e Experiment, in NewRun) (*Run, error) {
 	r := &Run{ID: in.ID, Project: e.Project, Experiment: e.ID, Name: in.Name, Kind: in.Kind, Status: Running, User: in.User,
 		Start: in.Start.UTC().Truncate(time.Microsecond), Stage: Active, Artifact: artifactRoot(e.Artifact, in.ID), Params: in.Params}
-	err := tx.QueryRow(`INSERT INTO run (uuid, project, experiment, name, kind, status, actor, started, ended, stage)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?) ON CONFLICT DO NOTHING RETURNING id`,
-		r.ID, r.Project, r.Experiment, r.Name, r.Kind, r.Status, r.User, r.Start, r.Stage).Scan(&r.number)
+	number, err := tx.InsertID(`INSERT INTO run (uuid, project, experiment, name, kind, status, actor, started, ended, stage)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?) ON CONFLICT DO NOTHING`,
+		r.ID, r.Project, r.Experiment, r.Name, r.Kind, r.Status, r.User, r.Start, r.Stage)
 	if slipway.IsCode(err, slipway.NotFound) {
 		return nil, slipway.Errorf(slipway.Conflict, "the run %s exists already", in.ID)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if err := setTags(tx, r.number, in.Tags); err != nil {
+	r.number, r.Tags = number, lastOfKey(in.Tags)
+	err = tx.InsertRows("run_tag", []string{"run", "key", "value"}, len(r.Tags), func(i int) []any {
+		return []any{number, r.Tags[i].Key, r.Tags[i].Value}
+	})
+	if err != nil {
 		return nil, err
 	}
-	if err := addParams(tx, r.number, in.Params); err != nil {
-		return nil, err
+	return r, addParams(tx, r.number, in.Params)
+}
+
+// lastOfKey sorts pairs by key, and keeps the last of those that share one.
+func lastOfKey(pairs []Pair) []Pair {
+	out := make([]Pair, 0, len(pairs))
+	for i, p := range pairs {
+		if _, again := valueOf(pairs[i+1:], p.Key); !again {
+			out = append(out, p)
+		}
 	}
-	r.Tags, err = db.All(tx, scanPair, `SELECT key, value FROM run_tag WHERE run = ? ORDER BY key`, r.number)
-	return r, err
+	slices.SortFunc(out, func(a, b Pair) int { return strings.Compare(a.Key, b.Key) })
+	return out
 }
 
 func setTags(tx *db.Tx, run int64, tags []Pair) error {
@@ -255,6 +269,6 @@ func (s *Service) Log(ctx context.Context, id string, b Batch) error {
 		if err := setTags(tx, k.number, b.Tags); err != nil {
 			return err
 		}
-		return addPoints(tx, k.number, groups)
+		return s.addPoints(tx, k.number, groups)
 	})
 }

@@ -3,6 +3,7 @@ package tracking
 import (
 	"context"
 	"math"
+	"strings"
 
 	"github.com/slipway-ml/slipway/internal/kit/db"
 )
@@ -13,29 +14,15 @@ func (s *Service) SearchRuns(ctx context.Context, q Search) (out []*Run, next st
 	if err != nil {
 		return nil, "", err
 	}
-	f := runFinder{q: q}
-	if f.limit, err = q.limit(maxRunsPage); err != nil {
-		return nil, "", err
-	}
-	if f.order, err = runGrammar.Order(q.Order); err != nil {
-		return nil, "", err
-	}
-	if f.page, err = q.page(); err != nil {
-		return nil, "", err
-	}
-	if project != "" {
-		f.where.add(`r.project = ?`, project)
-	}
-	f.where.stage("r", q.View)
-	if len(q.Experiments) > 0 {
-		in, n := list(len(q.Experiments))
-		f.where.add(`r.experiment IN `+in, pad(q.Experiments, n)...)
-	}
-	if err := f.where.runs(q.Filter); err != nil {
+	f, err := newRunFinder(project, q)
+	if err != nil {
 		return nil, "", err
 	}
 	at := s.cache.now()
 	err = s.read(ctx, func(tx *db.Tx) error {
+		if err := f.plan(tx); err != nil {
+			return err
+		}
 		found, err := f.find(tx)
 		if err != nil {
 			return err
@@ -55,13 +42,49 @@ func (s *Service) SearchRuns(ctx context.Context, q Search) (out []*Run, next st
 	return out, next, err
 }
 
+// newRunFinder reads a search of one project, or of all when project is "". It
+// fails with Invalid.
+func newRunFinder(project string, q Search) (f runFinder, err error) {
+	f.q = q
+	if f.limit, err = q.limit(maxRunsPage); err != nil {
+		return f, err
+	}
+	if f.order, err = runGrammar.Order(q.Order); err != nil {
+		return f, err
+	}
+	if f.page, err = q.page(); err != nil {
+		return f, err
+	}
+	if len(q.Experiments) > 0 {
+		in, n := list(len(q.Experiments))
+		f.where.add(`r.experiment IN `+in, pad(q.Experiments, n)...)
+		f.inner, f.innerArgs = 1, n
+	}
+	f.where.stage("r", q.View)
+	if q.View == All {
+		f.where.add(`r.stage IN ('active', 'deleted')`) // the index has the stage before the time, so it is named
+	}
+	if project != "" {
+		f.where.add(`r.project = ?`, project)
+	}
+	f.base = f.where.clone()
+	if err := f.where.runs(q.Filter); err != nil {
+		return f, err
+	}
+	return f, nil
+}
+
 // runFinder picks the runs of one page.
 type runFinder struct {
 	q     Search
+	base  *where // without the filter
 	where where
 	order []Order
 	limit int
 	page  pageToken
+	few   *source // what to begin with, or nil to walk along the order
+
+	inner, innerArgs int // where the conditions and arguments behind the experiments begin
 }
 
 // foundRun is a run and where it stands in the order.
@@ -106,7 +129,11 @@ func (f *runFinder) newest(tx *db.Tx) ([]foundRun, error) {
 	if f.page.After {
 		w.after(f.page)
 	}
-	return f.collect(tx, `SELECT r.id, r.uuid, r.started FROM run r`+w.sql()+` ORDER BY `+tailOrder+` LIMIT ?`, append(w.args, f.limit+1), 0, false)
+	if f.few == nil && f.several() {
+		sql, args := f.eachNewest(w, `r.id, r.uuid, r.started`, f.limit+1)
+		return scanFound(tx, sql+` ORDER BY started DESC, uuid LIMIT ?`, append(args, f.limit+1), 0, false)
+	}
+	return f.collect(tx, `SELECT r.id, r.uuid, r.started FROM run r`, w, ` ORDER BY `+tailOrder+` LIMIT ?`, []any{f.limit + 1}, 0, false)
 }
 
 // byMetric orders by the latest value of one metric: first the numbers, walking
@@ -123,6 +150,9 @@ func (f *runFinder) byMetric(tx *db.Tx) (out []foundRun, err error) {
 			// CROSS JOIN keeps the walk along the values outermost.
 			from = `metric_series x CROSS JOIN run r`
 			w.add(`r.id = x.run AND `+series, o.Key)
+			if f.few != nil {
+				w.add(`x.run = few.run AND x.dataset = '' AND x.digest = ''`)
+			}
 		}
 		switch phase {
 		case 0:
@@ -139,8 +169,7 @@ func (f *runFinder) byMetric(tx *db.Tx) (out []foundRun, err error) {
 		if valued {
 			columns += `, x.last_value`
 		}
-		found, err := f.collect(tx, `SELECT `+columns+` FROM `+from+w.sql()+` ORDER BY `+order+` LIMIT ?`,
-			append(w.args, f.limit+1-len(out)), phase, valued)
+		found, err := f.collect(tx, `SELECT `+columns+` FROM `+from, w, ` ORDER BY `+order+` LIMIT ?`, []any{f.limit + 1 - len(out)}, phase, valued)
 		if err != nil {
 			return nil, err
 		}
@@ -174,8 +203,8 @@ func (f *runFinder) sorted(tx *db.Tx) ([]foundRun, error) {
 		}
 		order += column + `, `
 	}
-	args = append(append(append([]any{}, w.args...), args...), f.limit+1, f.page.Offset)
-	return f.collect(tx, `SELECT r.id, r.uuid, r.started FROM run r`+w.sql()+` ORDER BY `+order+tailOrder+` LIMIT ? OFFSET ?`, args, 0, false)
+	return f.collect(tx, `SELECT r.id, r.uuid, r.started FROM run r`, w, ` ORDER BY `+order+tailOrder+` LIMIT ? OFFSET ?`,
+		append(args, f.limit+1, f.page.Offset), 0, false)
 }
 
 // orderColumn is one key of ORDER BY: NaN after the numbers, and what is absent
@@ -198,7 +227,19 @@ func orderColumn(o Order, args *[]any) (string, error) {
 	return column + last, nil
 }
 
-func (f *runFinder) collect(tx *db.Tx, sql string, args []any, phase int, valued bool) (out []foundRun, err error) {
+// collect runs a search. Where the plan begins with few runs, they come first
+// in the join: CROSS JOIN keeps SQLite's order, and MATERIALIZED Postgres's.
+func (f *runFinder) collect(tx *db.Tx, head string, w *where, rest string, args []any, phase int, valued bool) (out []foundRun, err error) {
+	all := append(append([]any{}, w.args...), args...)
+	if f.few != nil {
+		head = `WITH few AS MATERIALIZED (` + f.few.sql + `) ` + strings.Replace(head, ` FROM `, ` FROM few CROSS JOIN `, 1)
+		w.add(`r.id = few.run`)
+		all = append(append([]any{}, f.few.args...), all...)
+	}
+	return scanFound(tx, head+w.sql()+rest, all, phase, valued)
+}
+
+func scanFound(tx *db.Tx, sql string, args []any, phase int, valued bool) (out []foundRun, err error) {
 	err = each(tx, sql, args, func(r db.Scanner) error {
 		x := foundRun{phase: phase}
 		dst := []any{&x.number, &x.uuid, &x.start}
@@ -218,5 +259,5 @@ func (f *runFinder) collect(tx *db.Tx, sql string, args []any, phase int, valued
 }
 
 func (w *where) clone() *where {
-	return &where{append([]string(nil), w.parts...), append([]any(nil), w.args...)}
+	return &where{parts: append([]string(nil), w.parts...), args: append([]any(nil), w.args...), source: w.source}
 }

@@ -73,25 +73,24 @@ func looseness(n int) int {
 	return 0
 }
 
-// newer is the SQL that compares a point with the latest known one.
-const newer = `(excluded.last_step, excluded.last_time, excluded.last_value) > (metric_series.last_step, metric_series.last_time, metric_series.last_value)`
+// touchSeries adds to a series that is known. Its number comes first in the
+// condition; the rest proves that the number still means this series.
+const touchSeries = `UPDATE metric_series SET
+		n = n + ?1, loose = loose + ?2,
+		last_step = CASE WHEN (?3, ?4, ?5) > (last_step, last_time, last_value) THEN ?3 ELSE last_step END,
+		last_time = CASE WHEN (?3, ?4, ?5) > (last_step, last_time, last_value) THEN ?4 ELSE last_time END,
+		last_value = CASE WHEN (?3, ?4, ?5) > (last_step, last_time, last_value) THEN ?5 ELSE last_value END
+	WHERE id = ?6 AND run = ?7 AND key = ?8 AND model = ?9 AND dataset = ?10 AND digest = ?11`
 
-const upsertSeries = `INSERT INTO metric_series (run, key, model, dataset, digest, last_step, last_time, last_value, n, loose)
-	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-	ON CONFLICT (run, key, model, dataset, digest) DO UPDATE SET
-		n = metric_series.n + excluded.n,
-		loose = metric_series.loose + excluded.loose,
-		last_step = CASE WHEN ` + newer + ` THEN excluded.last_step ELSE metric_series.last_step END,
-		last_time = CASE WHEN ` + newer + ` THEN excluded.last_time ELSE metric_series.last_time END,
-		last_value = CASE WHEN ` + newer + ` THEN excluded.last_value ELSE metric_series.last_value END
-	RETURNING id`
+const addSeries = `INSERT INTO metric_series (run, key, model, dataset, digest, last_step, last_time, last_value, n, loose)
+	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+
+const findSeries = `SELECT id FROM metric_series WHERE run = ? AND key = ? AND model = ? AND dataset = ? AND digest = ?`
 
 // addPoints writes the points of a batch.
-func addPoints(tx *db.Tx, run int64, groups []*pointGroup) error {
+func (s *Service) addPoints(tx *db.Tx, run int64, groups []*pointGroup) error {
 	for _, g := range groups {
-		var id int64
-		err := tx.QueryRow(upsertSeries, run, g.key, g.model, g.dataset, g.digest,
-			g.last.Step, g.last.Time, float64(g.last.Value), len(g.points), g.loose).Scan(&id)
+		id, err := s.addLatest(tx, run, g)
 		if err != nil {
 			return err
 		}
@@ -105,6 +104,34 @@ func addPoints(tx *db.Tx, run int64, groups []*pointGroup) error {
 		}
 	}
 	return nil
+}
+
+// addLatest counts the points of a group into their series, makes it where it
+// is not there, and returns its number. Mostly the number is remembered, and
+// one statement is enough.
+func (s *Service) addLatest(tx *db.Tx, run int64, g *pointGroup) (int64, error) {
+	touch := func(id int64) (bool, error) {
+		n, err := tx.Exec(touchSeries, len(g.points), g.loose, g.last.Step, g.last.Time, float64(g.last.Value),
+			id, run, g.key, g.model, g.dataset, g.digest)
+		return n > 0, err
+	}
+	known := seriesName{run, g.seriesKey}
+	if id, ok := s.series.get(known); ok {
+		if ok, err := touch(id); ok || err != nil {
+			return id, err
+		}
+	}
+	args := []any{run, g.key, g.model, g.dataset, g.digest}
+	id, err := tx.InsertID(addSeries, append(args, g.last.Step, g.last.Time, float64(g.last.Value), len(g.points), g.loose)...)
+	if slipway.IsCode(err, slipway.NotFound) { // it is there, but was not remembered
+		if id, err = db.One(tx, scanID, findSeries, args...); err == nil {
+			_, err = touch(id)
+		}
+	}
+	if err == nil {
+		s.series.put(known, id)
+	}
+	return id, err
 }
 
 func addTail(tx *db.Tx, series int64, points []Point) error {

@@ -10,9 +10,18 @@ import (
 // where gathers conditions and their arguments. Names in the text come from
 // this program alone; everything a user wrote is an argument.
 type where struct {
-	parts []string
-	args  []any
+	parts  []string
+	args   []any
+	source []source // conditions of a filter that an index answers
 }
+
+// source is a SELECT of the numbers of the runs that meet a condition.
+type source struct {
+	sql  string
+	args []any
+}
+
+func (w *where) from(sql string, args ...any) { w.source = append(w.source, source{sql, args}) }
 
 func (w *where) add(sql string, args ...any) {
 	w.parts = append(w.parts, sql)
@@ -117,16 +126,23 @@ func (w *where) runs(filter string) error {
 		switch c.Of {
 		case OfMetric:
 			w.metric(c)
-		case OfParam:
-			w.pair("run_param", "run", "r.id", c)
-		case OfTag:
-			w.pair("run_tag", "run", "r.id", c)
+			if c.Op != "!=" {
+				w.from(`SELECT x.run FROM metric_series x WHERE x.key = ? AND x.model = '' AND x.last_value `+c.Op+` ? AND x.last_value <= `+maxNumber, c.Key, c.Number)
+			}
+		case OfParam, OfTag:
+			w.pair("run_"+string(c.Of), "run", "r.id", c)
+			if c.Op == "=" {
+				w.from(`SELECT x.run FROM run_`+string(c.Of)+` x WHERE x.key = ? AND substr(x.value, 1, 64) = ? AND x.value = ?`, c.Key, cut(c.Text[0], 64), c.Text[0])
+			}
 		case OfDataset:
 			column := map[string]string{"name": "d.name", "digest": "d.digest", "context": "i.context"}[c.Key]
 			sql, args := compare(c, column)
 			w.add(`EXISTS (SELECT 1 FROM run_input i JOIN run_dataset d ON d.id = i.dataset WHERE i.run = r.id AND `+sql+`)`, args...)
 		default:
 			w.attribute(runColumn[c.Key], c, true)
+			if c.Key == "run_name" && c.Op == "=" {
+				w.from(`SELECT x.id AS run FROM run x WHERE x.name = ?`, c.Text[0])
+			}
 		}
 	}
 	return nil

@@ -21,6 +21,7 @@ import (
 
 	"github.com/slipway-ml/slipway"
 	"github.com/slipway-ml/slipway/internal/content"
+	"github.com/slipway-ml/slipway/internal/kit/web"
 )
 
 // Options is what a Service needs.
@@ -28,12 +29,20 @@ type Options struct {
 	DB      database
 	Content *content.Store
 	Clock   func() time.Time // machine time; nil is time.Now
+
+	Jobs *web.Jobs // runs imports; nil refuses them
+	// Open finds what an import copies from. artifacts is a folder, or "".
+	Open func(ctx context.Context, uri, artifacts string) (Source, error)
+	// Registered copies the registered models of a source and counts them into
+	// out; nil copies none.
+	Registered func(ctx context.Context, project string, from Source, out *Imported) error
 }
 
 // Service keeps runs. It is safe for concurrent use.
 type Service struct {
-	o     Options
-	cache *runCache // nil where another process may write too
+	o      Options
+	cache  *runCache // nil where another process may write too
+	series seriesCache
 }
 
 // New makes a Service.

@@ -39,6 +39,7 @@ type Options struct {
 	ReadConns  int              // how many reads may run at once; 0 picks by the number of cores
 	Clock      func() time.Time // machine time; nil is time.Now
 	ReadOnly   bool             // refuse writes, and leave the schema as it is
+	Foreign    bool             // a SQLite file of another program: only read it, and expect no table of ours
 }
 
 // DB is an open database. All methods are safe for concurrent use.
@@ -72,6 +73,7 @@ type engine interface {
 // session runs statements inside one transaction of one connection.
 type session interface {
 	exec(ctx context.Context, sql string, args []any) (int64, error)
+	insertID(ctx context.Context, sql string, args []any) (int64, error)
 	query(ctx context.Context, sql string, args []any) (cursor, error)
 	insert(ctx context.Context, table string, columns []string, n int, row func(i int) []any) error
 	// fault turns a driver's error into one for the user.
@@ -92,6 +94,9 @@ type cursor interface {
 // Slipway, Conflict when the schema is newer than this program or was changed,
 // and Unavailable when the database cannot be reached.
 func Open(ctx context.Context, dsn string, o Options) (*DB, error) {
+	if o.Foreign {
+		o.ReadOnly = true
+	}
 	d := &DB{opts: o, clock: o.Clock, signal: newSignal()}
 	if d.clock == nil {
 		d.clock = time.Now
@@ -100,7 +105,7 @@ func Open(ctx context.Context, dsn string, o Options) (*DB, error) {
 		d.opts.ReadConns = max(4, 2*runtime.GOMAXPROCS(0))
 	}
 	var err error
-	if strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://") {
+	if !o.Foreign && strings.HasPrefix(dsn, "postgres://") || !o.Foreign && strings.HasPrefix(dsn, "postgresql://") {
 		d.engine, err = openPostgres(ctx, d, dsn)
 	} else {
 		d.engine, err = openSQLite(d, dsn)
@@ -116,6 +121,12 @@ func Open(ctx context.Context, dsn string, o Options) (*DB, error) {
 
 // prepare brings the schema up and starts the background work.
 func (d *DB) prepare(ctx context.Context) error {
+	if d.opts.Foreign {
+		return d.Read(ctx, func(tx *Tx) error { // it is a database, and may be read
+			var tables int
+			return tx.QueryRow("SELECT count(*) FROM sqlite_master").Scan(&tables)
+		})
+	}
 	all := append([]Migration{eventMigration}, d.opts.Migrations...)
 	if err := checkMigrations(all); err != nil {
 		return err

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 
 	slipway "github.com/slipway-ml/slipway"
@@ -58,6 +61,72 @@ func TestFullDiskHurtsOnlyWhoFillsIt(t *testing.T) {
 	}
 	if head, err := d.VerifyEvents(t.Context()); err != nil || head.Number != 90 {
 		t.Errorf("the log ends at %+v, %v; want event 90", head, err)
+	}
+}
+
+// A caller that fails after it has changed something is taken back, and none of
+// the others with it; they may run twice and count once.
+func TestFailureInTheMiddleHurtsOnlyItself(t *testing.T) {
+	dbtest.Each(t, values, func(t *testing.T, d *db.DB) {
+		bad := errors.New("changed my mind")
+		for round := range 3 {
+			errs := together(d, 60, func(i int, tx *db.Tx) (err error) {
+				if _, err = tx.Exec("INSERT INTO value (id, n) VALUES (?, 1)", 1000*round+i); err != nil {
+					return err
+				}
+				if err = tx.Record(slipway.Event{Verb: "x.y"}); err == nil && i%7 == 3 {
+					err = bad
+				}
+				return err
+			})
+			for i, err := range errs {
+				if i%7 == 3 && !errors.Is(err, bad) || i%7 != 3 && err != nil {
+					t.Errorf("write %d: %v", i, err)
+				}
+			}
+		}
+		const want = 3 * (60 - 9)
+		if n := count(t, d, "SELECT count(*) FROM value WHERE id % 1000 % 7 <> 3"); n != want {
+			t.Errorf("%d rows, want %d", n, want)
+		}
+		if n := count(t, d, "SELECT count(*) FROM value"); n != want {
+			t.Errorf("%d rows in all, want %d", n, want)
+		}
+		if head, err := d.VerifyEvents(t.Context()); err != nil || head.Number != want {
+			t.Errorf("the log ends at %+v, %v; want event %d", head, err, want)
+		}
+	})
+}
+
+// A disk that fails to sync: nobody is told that all is well, nothing runs a
+// second time, and once the disk is back the database goes on by itself.
+func TestFailedSyncIsNotAcknowledged(t *testing.T) {
+	d := dbtest.Open(t, filepath.Join(t.TempDir(), "x.db"), db.Options{Migrations: values})
+	var ran atomic.Int64
+	add := func(from int) []error {
+		return together(d, 20, func(i int, tx *db.Tx) error {
+			ran.Add(1)
+			_, err := tx.Exec("INSERT INTO value (id) VALUES (?)", from+i)
+			return err
+		})
+	}
+	d.SetSync(func(*os.File) error { return syscall.EIO })
+	for i, err := range add(0) {
+		if !slipway.IsCode(err, slipway.Unavailable) {
+			t.Errorf("write %d while the disk fails: %v", i, err)
+		}
+	}
+	if n := ran.Load(); n != 20 {
+		t.Errorf("%d calls of 20 writes", n)
+	}
+	d.SetSync(nil)
+	for i, err := range add(100) {
+		if err != nil {
+			t.Errorf("write %d after the disk is back: %v", i, err)
+		}
+	}
+	if n := count(t, d, "SELECT count(*) FROM value WHERE id >= 100"); n != 20 {
+		t.Errorf("%d rows, want 20", n)
 	}
 }
 

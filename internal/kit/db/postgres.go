@@ -3,6 +3,7 @@ package db
 import (
 	"context"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"net"
 	"strings"
@@ -190,7 +191,8 @@ func postgresFailure(err error) failure {
 		switch {
 		case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 			return unknown
-		case errors.As(err, &connect), errors.As(err, &network), errors.Is(err, net.ErrClosed), pgconn.SafeToRetry(err):
+		case errors.As(err, &connect), errors.As(err, &network), errors.Is(err, net.ErrClosed),
+			errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), pgconn.SafeToRetry(err):
 			return away
 		}
 		return unknown

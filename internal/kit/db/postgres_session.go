@@ -3,6 +3,7 @@ package db
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"math"
 
 	"github.com/jackc/pgx/v5"
@@ -41,6 +42,17 @@ func (s *postgresSession) exec(ctx context.Context, sql string, args []any) (int
 	}
 	tag, err := s.tx.Exec(ctx, text, bound...)
 	return tag.RowsAffected(), err
+}
+
+func (s *postgresSession) insertID(ctx context.Context, sql string, args []any) (id int64, err error) {
+	text, bound, err := s.prepare(sql+" RETURNING id", args)
+	if err != nil {
+		return 0, err
+	}
+	if err = s.tx.QueryRow(ctx, text, bound...).Scan(&id); errors.Is(err, pgx.ErrNoRows) {
+		return 0, errNoRow
+	}
+	return id, err
 }
 
 func (s *postgresSession) query(ctx context.Context, sql string, args []any) (cursor, error) {

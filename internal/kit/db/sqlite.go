@@ -48,11 +48,11 @@ func openSQLite(d *DB, path string) (engine, error) {
 	if d.opts.ReadOnly {
 		return e, nil
 	}
-	conn, err := openConn(path, true)
+	conn, err := openConn(path, true, false)
 	if err != nil {
 		return nil, err
 	}
-	e.writer = newWriter(d, conn)
+	e.writer = newWriter(d, conn, path)
 	return e, nil
 }
 
@@ -80,9 +80,10 @@ func createFile(path string) error {
 type sqliteConn struct {
 	conn  *sqlite.Conn
 	cache map[string]*sqlite.Stmt
+	wrote bool // a statement ran that may have changed something
 }
 
-func openConn(path string, write bool) (*sqliteConn, error) {
+func openConn(path string, write, foreign bool) (*sqliteConn, error) {
 	mode := sqlite.OpenReadOnly
 	if write {
 		mode = sqlite.OpenReadWrite
@@ -93,19 +94,19 @@ func openConn(path string, write bool) (*sqliteConn, error) {
 	}
 	conn.SetBusyTimeout(busyTimeout)
 	c := &sqliteConn{conn: conn, cache: map[string]*sqlite.Stmt{}}
-	if err := c.setUp(path, write); err != nil {
+	if err := c.setUp(path, write, foreign); err != nil {
 		return nil, errors.Join(err, c.close())
 	}
 	return c, nil
 }
 
 // setUp checks that the file is ours and sets how the connection behaves.
-func (c *sqliteConn) setUp(path string, write bool) error {
+func (c *sqliteConn) setUp(path string, write, foreign bool) error {
 	id, err := c.number("PRAGMA application_id")
 	if err != nil {
 		return openFault(path, err)
 	}
-	if id != applicationID {
+	if id != applicationID && !foreign {
 		tables, err := c.number("SELECT count(*) FROM sqlite_master")
 		if err != nil {
 			return err
@@ -119,10 +120,14 @@ func (c *sqliteConn) setUp(path string, write bool) error {
 	}
 	set := []string{"PRAGMA foreign_keys = ON", "PRAGMA case_sensitive_like = ON"}
 	if write {
-		// FULL makes every commit durable in WAL mode. The log is folded into the
-		// file every 16 MB rather than 4, which halves what commits wait for it.
-		set = append(set, "PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA wal_autocheckpoint = 4000",
-			"PRAGMA journal_size_limit = 67108864", "PRAGMA cache_size = -16384")
+		// NORMAL syncs when the log is folded into the file; walSync makes every
+		// commit durable. The log is folded every 16 MB rather than 4, which halves
+		// what commits wait for it.
+		set = append(set, "PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL", "PRAGMA wal_autocheckpoint = 4000",
+			"PRAGMA journal_size_limit = 67108864", "PRAGMA cache_size = -16384",
+			// Copies of pages for taking a statement back stay in small pieces of memory,
+			// rather than one large piece that the system maps for each statement.
+			"PRAGMA temp_store = MEMORY")
 	} else {
 		set = append(set, "PRAGMA query_only = ON")
 	}

@@ -90,7 +90,7 @@ func (e *sqliteDB) borrow() (*sqliteConn, error) {
 	case c := <-e.idle:
 		return c, nil
 	default:
-		return openConn(e.path, false)
+		return openConn(e.path, false, e.db.opts.Foreign)
 	}
 }
 

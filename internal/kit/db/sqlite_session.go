@@ -77,6 +77,7 @@ func (c *sqliteConn) exec(_ context.Context, sql string, args []any) (int64, err
 	if err != nil {
 		return 0, err
 	}
+	c.wrote = true
 	for more := true; more; {
 		if more, err = s.Step(); err != nil {
 			return 0, err
@@ -85,12 +86,22 @@ func (c *sqliteConn) exec(_ context.Context, sql string, args []any) (int64, err
 	return int64(c.conn.Changes()), s.Reset()
 }
 
+func (c *sqliteConn) insertID(ctx context.Context, sql string, args []any) (int64, error) {
+	n, err := c.exec(ctx, sql, args)
+	if err == nil && n == 0 {
+		return 0, errNoRow
+	}
+	return c.conn.LastInsertRowID(), err
+}
+
 func (c *sqliteConn) query(_ context.Context, sql string, args []any) (cursor, error) {
 	s, err := c.stmt(sql, args)
 	if err != nil {
 		return nil, err
 	}
-	return &sqliteCursor{stmt: s, drain: verb(sql) != "SELECT" && verb(sql) != "WITH"}, nil
+	v := verb(sql)
+	c.wrote = c.wrote || v != "SELECT" // WITH may begin a change, too
+	return &sqliteCursor{stmt: s, drain: v != "SELECT" && v != "WITH"}, nil
 }
 
 // sqliteCursor walks over the rows of a prepared statement.

@@ -75,6 +75,27 @@ func (t *Tx) Exec(sql string, args ...any) (affected int64, err error) {
 	return n, nil
 }
 
+// InsertID runs an INSERT of one row into a table with a SERIAL KEY named id,
+// and returns the new id. It fails with NotFound when ON CONFLICT DO NOTHING
+// kept the row out. On SQLite it is cheaper than RETURNING, which makes every
+// statement keep copies of the pages that it touches.
+func (t *Tx) InsertID(sql string, args ...any) (int64, error) {
+	if err := t.begin(); err != nil {
+		return 0, err
+	}
+	if !t.writable {
+		return 0, errReadOnlyTx
+	}
+	id, err := t.session.insertID(t.ctx, sql, args)
+	if err == errNoRow {
+		return 0, err
+	}
+	if err != nil {
+		return 0, t.fail(sql, err)
+	}
+	return id, nil
+}
+
 // Query runs a statement that returns rows. Close them before the next
 // statement; All does it by itself.
 func (t *Tx) Query(sql string, args ...any) (*Rows, error) {

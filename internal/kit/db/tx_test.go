@@ -64,6 +64,16 @@ func TestReturningAndAffected(t *testing.T) {
 					t.Errorf("id %d, %v; want %d", id, err, want)
 				}
 			}
+			if id, err := tx.InsertID("INSERT INTO shelf (name) VALUES (?)", "4"); err != nil || id != 4 {
+				t.Errorf("InsertID gave %d, %v; want 4", id, err)
+			}
+			_, err := tx.InsertID("INSERT INTO shelf (name) VALUES (?) ON CONFLICT DO NOTHING", "1")
+			if !slipway.IsCode(err, slipway.NotFound) {
+				t.Errorf("InsertID of what is there: %v, want not found", err)
+			}
+			if n, err := tx.Exec("DELETE FROM shelf WHERE id = 4"); err != nil || n != 1 {
+				t.Errorf("%d rows deleted, %v; want 1", n, err)
+			}
 			n, err := tx.Exec("UPDATE shelf SET name = name || 'x' WHERE id >= ?", 2)
 			if err != nil || n != 2 {
 				t.Errorf("%d rows changed, %v; want 2", n, err)

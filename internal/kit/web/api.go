@@ -48,6 +48,9 @@ func (a *API) Handle(pattern string, needs slipway.Role, fn func(http.ResponseWr
 	})
 }
 
+// retryAfter is how many seconds a caller waits when something is unavailable.
+const retryAfter = "1"
+
 // WriteError answers with the status of err's code and err as JSON. An
 // unexpected error goes to the log and reads "internal error".
 func WriteError(w http.ResponseWriter, r *http.Request, err error) {
@@ -56,6 +59,9 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 		slog.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "error", err)
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if e.Code == slipway.Unavailable {
+		w.Header().Set("Retry-After", retryAfter)
+	}
 	w.WriteHeader(e.Code.HTTPStatus())
 	_ = json.NewEncoder(w).Encode(e)
 }
@@ -69,9 +75,18 @@ func WriteJSON(w http.ResponseWriter, v any) error {
 // statusError is how an Error travels through huma.
 type statusError struct{ cause *slipway.Error }
 
-func (e statusError) Error() string                { return e.cause.Message }
-func (e statusError) Unwrap() error                { return e.cause }
-func (e statusError) GetStatus() int               { return e.cause.Code.HTTPStatus() }
+func (e statusError) Error() string  { return e.cause.Message }
+func (e statusError) Unwrap() error  { return e.cause }
+func (e statusError) GetStatus() int { return e.cause.Code.HTTPStatus() }
+
+// GetHeaders implements huma.HeadersError.
+func (e statusError) GetHeaders() http.Header {
+	if e.cause.Code != slipway.Unavailable {
+		return nil
+	}
+	return http.Header{"Retry-After": {retryAfter}}
+}
+
 func (e statusError) MarshalJSON() ([]byte, error) { return json.Marshal(e.cause) }
 
 func failure(ctx context.Context, err error) error {
