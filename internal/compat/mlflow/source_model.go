@@ -43,11 +43,7 @@ func (in sourceModel) model() tracking.LoggedModel {
 		m.Status = tracking.ModelFailed
 	}
 	for _, x := range in.Data.Metrics {
-		p := tracking.Point{Step: int64(x.Step), Time: int64(x.Time)}
-		if x.Value != nil {
-			p.Value = *x.Value
-		}
-		m.Metrics = append(m.Metrics, tracking.RunMetric{Run: x.Run, Metric: tracking.Metric{Key: x.Key, Point: p, Model: m.ID, Dataset: x.Dataset, Digest: x.Digest}})
+		m.Metrics = append(m.Metrics, tracking.RunMetric{Run: x.Run, Metric: tracking.Metric{Key: x.Key, Point: x.point(), Model: m.ID, Dataset: x.Dataset, Digest: x.Digest}})
 	}
 	return m
 }
@@ -76,4 +72,17 @@ func (s *serverSource) Models(ctx context.Context, experiment int64, fn func(tra
 			return nil
 		}
 	}
+}
+
+// point is a metric as a server tells it; some versions of MLflow leave out what
+// is zero.
+func (m metricIn) point() tracking.Point {
+	p := tracking.Point{Step: int64(m.Step)}
+	if m.Time != nil {
+		p.Time = int64(*m.Time)
+	}
+	if m.Value != nil {
+		p.Value = *m.Value
+	}
+	return p
 }

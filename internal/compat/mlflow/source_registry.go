@@ -259,7 +259,7 @@ func (s *serverSource) versions(ctx context.Context, m *sourceRegistered) error 
 func toWire(in []tracking.Pair) []pair {
 	out := make([]pair, len(in))
 	for i, p := range in {
-		out[i] = pair{p.Key, Text(p.Value)}
+		out[i] = pair{p.Key, p.Value}
 	}
 	return out
 }

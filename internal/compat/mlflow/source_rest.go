@@ -233,10 +233,7 @@ func (s *serverSource) Points(ctx context.Context, run, key string) (out []track
 			return nil, err
 		}
 		for _, m := range in.Metrics {
-			if m.Value == nil { // MLflow leaves a zero out in some versions
-				m.Value = new(tracking.Number)
-			}
-			out = append(out, tracking.Point{Step: int64(m.Step), Time: int64(m.Time), Value: *m.Value})
+			out = append(out, m.point())
 		}
 		if page = in.Next; page == "" {
 			return out, nil
