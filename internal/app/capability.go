@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"net/http"
 	"slices"
 	"time"
 
@@ -13,7 +12,6 @@ import (
 	"github.com/slipway-ml/slipway/internal/backend/predictor/python"
 	"github.com/slipway-ml/slipway/internal/backend/predictor/trees"
 	"github.com/slipway-ml/slipway/internal/cli"
-	"github.com/slipway-ml/slipway/internal/compat/inference"
 	"github.com/slipway-ml/slipway/internal/core/access"
 	"github.com/slipway-ml/slipway/internal/core/audit"
 	"github.com/slipway-ml/slipway/internal/core/dataset"
@@ -75,7 +73,7 @@ func commands(e *cli.Env) []*cobra.Command {
 		registry.Commands(e),
 		gate.Commands(e),
 		delivery.Commands(e),
-		serving.Commands(e, serving.Local{Loaders: loaders(), Handler: func(s *serving.Service) http.Handler { return inference.Handler(s, version) }}),
+		serving.Commands(e, protocols(serving.Local{Loaders: loaders()})),
 		monitor.Commands(e),
 		replay.Commands(e),
 		retrain.Commands(e),

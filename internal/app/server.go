@@ -14,6 +14,7 @@ import (
 	"github.com/slipway-ml/slipway"
 	"github.com/slipway-ml/slipway/internal/config"
 	"github.com/slipway-ml/slipway/internal/content"
+	"github.com/slipway-ml/slipway/internal/core/serving"
 	"github.com/slipway-ml/slipway/internal/kit/db"
 	"github.com/slipway-ml/slipway/internal/kit/web"
 	ui "github.com/slipway-ml/slipway/web"
@@ -31,7 +32,9 @@ type server struct {
 	jobs         *web.Jobs
 	api          *web.API
 	door         *web.Door
-	inference    http.Handler                        // the endpoints, on an address of their own; nil when serving is absent
+	inference    http.Handler // the endpoints, on an address of their own; nil when serving is absent
+	endpoints    *serving.Service
+	stopGRPC     func(context.Context)               // nil while nobody listens
 	hasToken     func(context.Context) (bool, error) // whether anybody could come in from beyond this machine
 	capabilities []capability
 	dispatcher   *dispatcher

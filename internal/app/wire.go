@@ -139,7 +139,7 @@ func (s *server) wireServing(ctx context.Context, p *parts) (err error) {
 		return err
 	}
 	s.closers = append(s.closers, p.serving.Close)
-	s.inference = inference.Handler(p.serving, version)
+	s.inference, s.endpoints = inference.Handler(p.serving, version), p.serving
 	p.delivery = delivery.New(delivery.Options{DB: s.db, Key: p.key, Applied: p.pipeline, Models: models{p.models},
 		Gate: certificates{p.gate}, Evidence: evidence{&p.monitor}, Serving: p.serving, Now: s.loop.clockNow})
 	return nil

@@ -45,6 +45,7 @@ const (
 	Token     = "token"
 	Listen    = "listen"
 	Inference = "inference"
+	GRPC      = "grpc"
 	Host      = "host"
 	Python    = "python"
 	Memory    = "query-memory"
@@ -65,6 +66,7 @@ func Load(getenv func(string) string, home string) *Config {
 		{Name: Token, Help: "token for that server", secret: true},
 		{Name: Listen, Value: "127.0.0.1:7070", Help: "address of the interface, the API and the MLflow API"},
 		{Name: Inference, Value: "127.0.0.1:7071", Help: "address of the inference endpoints"},
+		{Name: GRPC, Help: "address of the inference endpoints over gRPC, or off; empty is the port after that of inference"},
 		{Name: Host, Help: "names, joined by commas, that requests may be addressed to beside loopback ones"},
 		{Name: Python, Value: "python3", Help: "interpreter for Python models and environments"},
 		{Name: Memory, Value: "2GB", Help: "memory limit of a query"},
@@ -88,6 +90,13 @@ func (c *Config) Get(name string) string { return c.find(name).Value }
 func (c *Config) Set(name, value string) {
 	s := c.find(name)
 	s.Value, s.Origin = value, Flag
+}
+
+// Default gives a setting that nobody set the value that others imply.
+func (c *Config) Default(name, value string) {
+	if s := c.find(name); s.Origin == Default {
+		s.Value = value
+	}
 }
 
 // Settings lists every setting; secrets read "set" or "".

@@ -14,7 +14,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/slipway-ml/slipway"
@@ -92,6 +91,15 @@ func (h *handler) route(w http.ResponseWriter, r *http.Request) error {
 	if isModel {
 		return h.model(w, r, rest)
 	}
+	if rest, ok := strings.CutPrefix(path, "/v1/models/"); ok {
+		return h.v1(w, r, rest)
+	}
+	if rest, ok := strings.CutPrefix(path, "/v2/repository/models/"); ok {
+		if strings.Contains(r.URL.RawPath, "%") {
+			rest = strings.TrimPrefix(r.URL.EscapedPath(), "/v2/repository/models/")
+		}
+		return h.repositoryModel(w, r, rest)
+	}
 	switch path {
 	case "/invocations":
 		if r.Method != http.MethodPost {
@@ -109,7 +117,7 @@ func (h *handler) route(w http.ResponseWriter, r *http.Request) error {
 	}
 	switch path {
 	case "/v2", "/v2/", "/":
-		writeJSON(w, http.StatusOK, map[string]any{"name": "slipway", "version": h.version, "extensions": []string{"explain"}})
+		writeJSON(w, http.StatusOK, map[string]any{"name": "slipway", "version": h.version, "extensions": extensions})
 	case "/v2/health/live", "/health", "/ping":
 		if path == "/ping" && h.s.Ready() != nil {
 			return h.s.Ready()
@@ -120,6 +128,8 @@ func (h *handler) route(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		writeJSON(w, http.StatusOK, map[string]bool{"ready": true})
+	case "/v1/models":
+		h.v1List(w, r)
 	case "/version":
 		_, err := io.WriteString(w, h.version)
 		return err
@@ -135,6 +145,9 @@ func (h *handler) route(w http.ResponseWriter, r *http.Request) error {
 	}
 	return nil
 }
+
+// extensions are what the server knows beyond the protocol.
+var extensions = []string{"binary_tensor_data", "model_repository", "explain"}
 
 // model answers below /v2/models/.
 func (h *handler) model(w http.ResponseWriter, r *http.Request, rest string) error {
@@ -172,7 +185,7 @@ func (h *handler) model(w http.ResponseWriter, r *http.Request, rest string) err
 	case "ready":
 		writeJSON(w, http.StatusOK, map[string]any{"name": name, "ready": true})
 	case "":
-		writeJSON(w, http.StatusOK, metadata(e, name))
+		writeJSON(w, http.StatusOK, metadataOf(e, name))
 	default:
 		return slipway.Errorf(slipway.NotFound, "there is nothing at %s", r.URL.Path).WithHint("predictions are at POST /v2/models/%s/infer", name)
 	}
@@ -197,7 +210,7 @@ func (h *handler) answer(w http.ResponseWriter, r *http.Request, e serving.Handl
 	start := time.Now()
 	p := newParser(*body, e.Layout())
 	defer p.free()
-	req, err := p.infer()
+	req, err := p.read(r)
 	if err != nil {
 		return err
 	}
@@ -210,48 +223,33 @@ func (h *handler) answer(w http.ResponseWriter, r *http.Request, e serving.Handl
 	start = time.Now()
 	out := bodies.Get().(*[]byte)
 	defer freeBody(out)
-	if *out, err = appendReply((*out)[:0], name, p.id, &a, p.only); err != nil {
+	var tail []byte
+	if *out, tail, err = appendReply((*out)[:0], name, p, &a); err != nil {
 		return err
 	}
 	w.Header()["Content-Type"] = jsonType
+	if tail != nil {
+		w.Header().Set("Content-Type", "application/octet-stream")
+		w.Header().Set(headerLength, strconv.Itoa(len(*out)))
+		*out = append(*out, tail...)
+	}
 	w.Header()["Content-Length"] = []string{strconv.Itoa(len(*out))}
 	_, _ = w.Write(*out) // the caller may be gone; the prediction is logged
 	a.Wrote(time.Since(start))
 	return nil
 }
 
+// read reads an infer request of one of its forms.
+func (p *parser) read(r *http.Request) (*serving.Request, error) {
+	if n := r.Header.Get(headerLength); n != "" {
+		if err := p.split(n); err != nil {
+			return nil, err
+		}
+		if len(p.b) == 0 {
+			return p.alone()
+		}
+	}
+	return p.infer()
+}
+
 var jsonType = []string{"application/json"}
-
-var bodies = sync.Pool{New: func() any { b := make([]byte, 0, 8192); return &b }}
-
-func freeBody(b *[]byte) {
-	if cap(*b) <= 1<<20 {
-		bodies.Put(b)
-	}
-}
-
-// readBody reads the whole body; give it back with freeBody.
-func readBody(r *http.Request) (*[]byte, error) {
-	if r.ContentLength > MaxBody {
-		return nil, tooLarge
-	}
-	b := bodies.Get().(*[]byte)
-	var err error
-	if n := int(r.ContentLength); n >= 0 && n <= 1<<20 { // a longer one must first come
-		if cap(*b) < n {
-			*b = make([]byte, 0, n)
-		}
-		*b = (*b)[:n]
-		_, err = io.ReadFull(r.Body, *b)
-	} else if *b, err = io.ReadAll(io.LimitReader(r.Body, MaxBody+1)); err == nil && len(*b) > MaxBody {
-		return nil, tooLarge
-	}
-	if err != nil {
-		freeBody(b)
-		if r.Context().Err() != nil {
-			return nil, r.Context().Err()
-		}
-		return nil, slipway.Errorf(slipway.Invalid, "the body broke off: %v", err)
-	}
-	return b, nil
-}
