@@ -94,8 +94,8 @@ func (p *parser) compact() (done bool, err error) {
 		return false, nil
 	}
 	word, ok := p.plain()
-	kind, known := datatypes[string(word)]
-	if !ok || !known || !p.word(`,"data":`) {
+	kind := typeOf(word)
+	if !ok || kind == "" || !p.word(`,"data":`) {
 		return false, nil
 	}
 	f := &p.layout.Field[at]
@@ -103,10 +103,27 @@ func (p *parser) compact() (done bool, err error) {
 		kind = f.Type
 	}
 	p.column.reset(f.Name, kind, f)
+	if rows == 1 && p.single(kind) {
+		return true, p.put(at)
+	}
 	if err := p.flat(&p.column, 1); err != nil || p.column.rows() != rows || !p.word("}") {
 		return false, nil
 	}
 	return true, p.put(at)
+}
+
+// single reads a list of one short number and the end of its tensor. It passes
+// over nothing when something else comes.
+func (p *parser) single(kind slipway.Type) bool {
+	from := p.at
+	if kind == slipway.Float && p.word("[") {
+		if v, ok := p.short(); ok && p.word("]}") {
+			p.column.float = append(p.column.float, v)
+			return true
+		}
+	}
+	p.at = from
+	return false
 }
 
 // plain reads the rest of a string that has nothing to decode, and its end.
@@ -139,6 +156,19 @@ var datatypes = map[string]slipway.Type{
 	"BF16": slipway.Float, "UINT64": slipway.Int, "UINT32": slipway.Int, "UINT16": slipway.Int, "UINT8": slipway.Int,
 }
 
+// typeOf is what a datatype stands for, "" when it is none.
+func typeOf(word []byte) slipway.Type {
+	switch string(word) { // the common ones without the map
+	case "FP64", "FP32":
+		return slipway.Float
+	case "BYTES":
+		return slipway.Text
+	case "INT64":
+		return slipway.Int
+	}
+	return datatypes[string(word)]
+}
+
 // dimension reads a number of the shape.
 func (p *parser) dimension() error {
 	v, err := p.number()
@@ -159,7 +189,7 @@ func (p *parser) datatype() ([]byte, error) {
 }
 
 func knownType(b []byte) error {
-	if _, known := datatypes[string(b)]; known {
+	if typeOf(b) != "" {
 		return nil
 	}
 	return slipway.Errorf(slipway.Invalid, "%q is no datatype", clip(b)).WithHint("the protocol has BOOL, INT8 to INT64, UINT8 to UINT64, FP16 to FP64 and BYTES")
@@ -170,7 +200,7 @@ func (p *parser) data(name []byte, from source) error {
 	if len(p.shape) == 2 && p.shape[1] != 1 && p.layout.Find(name) < 0 {
 		return p.table(name, from)
 	}
-	at, err := p.begin(name, datatypes[string(from.datatype)])
+	at, err := p.begin(name, typeOf(from.datatype))
 	if err != nil {
 		return err
 	}

@@ -32,12 +32,15 @@ type Door struct {
 
 const sessionCookie = "slipway_session"
 
+// Shared by all replies: a header is replaced, never changed in place.
+var nosniff, sameOrigin = []string{"nosniff"}, []string{"same-origin"}
+
 // Wrap puts the door in front of next. socket says that the listener is the
 // owner's socket.
 func (d *Door) Wrap(next http.Handler, socket bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		w.Header().Set("Referrer-Policy", "same-origin")
+		head := w.Header()
+		head["X-Content-Type-Options"], head["Referrer-Policy"] = nosniff, sameOrigin
 		if large(r) {
 			body := r.Body
 			defer linger(w, r, body)
