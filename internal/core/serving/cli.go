@@ -14,9 +14,9 @@ import (
 	"github.com/slipway-ml/slipway/internal/kit/term"
 )
 
-// Commands is `slipway serve`, `predict`, `explain` and `endpoints`.
+// Commands is `slipway serve`, `gateway`, `predict`, `explain` and `endpoints`.
 func Commands(e *cli.Env, local Local) []*cobra.Command {
-	return []*cobra.Command{serveCommand(e, local), predictCommand(e, local), explainCommand(e), endpointsCommand(e)}
+	return []*cobra.Command{serveCommand(e, local), gatewayCommand(e, local), predictCommand(e, local), explainCommand(e), endpointsCommand(e)}
 }
 
 // predictOptions are the flags of `slipway predict`.
