@@ -65,12 +65,18 @@ func commands(e *cli.Env) []*cobra.Command {
 			c.AddCommand(pipeline.WhyCommand(e))
 		}
 	}
+	models := registry.Commands(e)
+	for _, c := range models {
+		if c.Name() == "model" {
+			c.AddCommand(exportCommand(e))
+		}
+	}
 	return slices.Concat(
 		template.Commands(e),
 		dataset.Commands(e),
 		pipeline.Commands(e, pins),
 		runs,
-		registry.Commands(e),
+		models,
 		gate.Commands(e),
 		delivery.Commands(e),
 		serving.Commands(e, protocols(serving.Local{Loaders: loaders()})),

@@ -28,6 +28,9 @@ type Door struct {
 	Token func(r *http.Request, token string) (slipway.Principal, error)
 	// Host lists names, beside loopback ones, that requests may be addressed to.
 	Host []string
+	// AnyHost takes requests to any name. It is for doors through which nobody
+	// comes without a token: a foreign page that a name was rebound for has none.
+	AnyHost bool
 }
 
 const sessionCookie = "slipway_session"
@@ -70,7 +73,7 @@ func (d *Door) Wrap(next http.Handler, socket bool) http.Handler {
 // checkAddress refuses requests that a foreign page made a browser send, or
 // that reached us under a foreign name (DNS rebinding).
 func (d *Door) checkAddress(r *http.Request) error {
-	if !d.known(r.Host) {
+	if !d.AnyHost && !d.known(r.Host) {
 		return slipway.Errorf(slipway.Denied, "this server is not addressed as %q", r.Host).
 			WithHint("use 127.0.0.1 or localhost, or start it with --host for that name")
 	}
