@@ -12,6 +12,7 @@ import (
 	"github.com/slipway-ml/slipway/internal/backend/predictor/python"
 	"github.com/slipway-ml/slipway/internal/backend/predictor/trees"
 	"github.com/slipway-ml/slipway/internal/cli"
+	"github.com/slipway-ml/slipway/internal/config"
 	"github.com/slipway-ml/slipway/internal/core/access"
 	"github.com/slipway-ml/slipway/internal/core/audit"
 	"github.com/slipway-ml/slipway/internal/core/dataset"
@@ -58,7 +59,7 @@ func migrations() []db.Migration {
 }
 
 // commands is THE list of commands, in the order in which help shows them.
-func commands(e *cli.Env) []*cobra.Command {
+func commands(e *cli.Env, cfg *config.Config) []*cobra.Command {
 	runs := tracking.Commands(e)
 	for _, c := range runs {
 		if c.Name() == "runs" {
@@ -79,7 +80,7 @@ func commands(e *cli.Env) []*cobra.Command {
 		models,
 		gate.Commands(e),
 		delivery.Commands(e),
-		serving.Commands(e, protocols(serving.Local{Loaders: loaders()})),
+		serving.Commands(e, protocols(cfg, serving.Local{Loaders: loaders()})),
 		monitor.Commands(e),
 		replay.Commands(e),
 		retrain.Commands(e),

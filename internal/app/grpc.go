@@ -25,7 +25,7 @@ func (s *server) listenGRPC() error {
 	if err != nil {
 		return err
 	}
-	s.stopGRPC = inference.ListenGRPC(s.endpoints, version, door.Caller, l)
+	s.stopGRPC = inference.ListenGRPC(s.endpoints, version, door.Caller, s.limit, l)
 	return nil
 }
 
@@ -51,11 +51,18 @@ func (s *server) endGRPC() {
 	}
 }
 
+// limiter bounds what callers may ask, as the settings say.
+func limiter(cfg *config.Config) *inference.Limiter {
+	return inference.NewLimiter(inference.Limits{Rate: cfg.Number(config.Rate), Concurrent: int(cfg.Number(config.Parallel))})
+}
+
 // protocols is how a service answers when it has no workspace around it.
-func protocols(local serving.Local) serving.Local {
-	local.Handler = func(s *serving.Service) http.Handler { return inference.Handler(s, version) }
+func protocols(cfg *config.Config, local serving.Local) serving.Local {
+	limit := limiter(cfg)
+	local.Check = cfg.Validate
+	local.Handler = func(s *serving.Service) http.Handler { return inference.Handler(s, version, limit) }
 	local.GRPC = func(s *serving.Service, who func(*http.Request) (slipway.Principal, error), l net.Listener) func(context.Context) {
-		return inference.ListenGRPC(s, version, who, l)
+		return inference.ListenGRPC(s, version, who, limit, l)
 	}
 	return local
 }

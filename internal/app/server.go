@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/slipway-ml/slipway"
+	"github.com/slipway-ml/slipway/internal/compat/inference"
 	"github.com/slipway-ml/slipway/internal/config"
 	"github.com/slipway-ml/slipway/internal/content"
 	"github.com/slipway-ml/slipway/internal/core/serving"
@@ -34,6 +35,7 @@ type server struct {
 	door         *web.Door
 	inference    http.Handler // the endpoints, on an address of their own; nil when serving is absent
 	endpoints    *serving.Service
+	limit        *inference.Limiter
 	stopGRPC     func(context.Context)               // nil while nobody listens
 	hasToken     func(context.Context) (bool, error) // whether anybody could come in from beyond this machine
 	capabilities []capability

@@ -139,7 +139,8 @@ func (s *server) wireServing(ctx context.Context, p *parts) (err error) {
 		return err
 	}
 	s.closers = append(s.closers, p.serving.Close)
-	s.inference, s.endpoints = inference.Handler(p.serving, version), p.serving
+	s.limit = limiter(s.config)
+	s.inference, s.endpoints = inference.Handler(p.serving, version, s.limit), p.serving
 	p.delivery = delivery.New(delivery.Options{DB: s.db, Key: p.key, Applied: p.pipeline, Models: models{p.models},
 		Gate: certificates{p.gate}, Evidence: evidence{&p.monitor}, Serving: p.serving, Now: s.loop.clockNow})
 	return nil

@@ -9,6 +9,7 @@ package config
 import (
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/slipway-ml/slipway"
@@ -46,6 +47,8 @@ const (
 	Listen    = "listen"
 	Inference = "inference"
 	GRPC      = "grpc"
+	Rate      = "inference-rate"
+	Parallel  = "inference-parallel"
 	Host      = "host"
 	Python    = "python"
 	Memory    = "query-memory"
@@ -67,6 +70,8 @@ func Load(getenv func(string) string, home string) *Config {
 		{Name: Listen, Value: "127.0.0.1:7070", Help: "address of the interface, the API and the MLflow API"},
 		{Name: Inference, Value: "127.0.0.1:7071", Help: "address of the inference endpoints"},
 		{Name: GRPC, Help: "address of the inference endpoints over gRPC, or off; empty is the port after that of inference"},
+		{Name: Rate, Value: "0", Help: "predictions a second that one caller may ask for; 0 for any number"},
+		{Name: Parallel, Value: "1024", Help: "predictions that are made at once; more are refused with 429; 0 for any number"},
 		{Name: Host, Help: "names, joined by commas, that requests may be addressed to beside loopback ones"},
 		{Name: Python, Value: "python3", Help: "interpreter for Python models and environments"},
 		{Name: Memory, Value: "2GB", Help: "memory limit of a query"},
@@ -120,7 +125,18 @@ func (c *Config) Validate() error {
 	if d := c.Get(Durable); d != "process" && d != "sync" {
 		return slipway.Errorf(slipway.Invalid, "durability is %q; it must be process or sync", d)
 	}
+	for _, name := range []string{Rate, Parallel} {
+		if v, err := strconv.ParseFloat(c.Get(name), 64); err != nil || v < 0 || v > 1e9 {
+			return slipway.Errorf(slipway.Invalid, "%s is %q; it must be a number, 0 or more", c.find(name).Env, c.Get(name))
+		}
+	}
 	return nil
+}
+
+// Number is the value of a setting that Validate holds to be a number.
+func (c *Config) Number(name string) float64 {
+	v, _ := strconv.ParseFloat(c.Get(name), 64)
+	return v
 }
 
 func (c *Config) find(name string) *Setting {

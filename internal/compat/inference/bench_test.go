@@ -78,7 +78,7 @@ func serveBench(dir string) {
 		panic(err)
 	}
 	door := &web.Door{Anyone: slipway.Principal{Name: "local", Role: slipway.Writer}}
-	go func() { _ = http.Serve(l, door.Wrap(Handler(s, "bench"), false)) }()
+	go func() { _ = http.Serve(l, door.Wrap(Handler(s, "bench", nil), false)) }()
 	fmt.Println(l.Addr())
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
 		var u syscall.Rusage

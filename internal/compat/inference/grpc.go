@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
 	"github.com/slipway-ml/slipway"
@@ -31,9 +32,10 @@ import (
 type Caller = func(*http.Request) (slipway.Principal, error)
 
 // GRPC answers the Open Inference Protocol over gRPC. It keeps the rules of
-// Handler: reading needs the role reader, predicting the role writer.
-func GRPC(s *serving.Service, version string, who Caller) *grpc.Server {
-	h := &rpc{s: s, version: version, who: who}
+// Handler: reading needs the role reader, predicting the role writer. l bounds
+// predictions; nil bounds nothing.
+func GRPC(s *serving.Service, version string, who Caller, l *Limiter) *grpc.Server {
+	h := &rpc{s: s, version: version, who: who, limit: l}
 	srv := grpc.NewServer(
 		grpc.ForceServerCodecV2(codec{encoding.GetCodecV2(proto.Name)}),
 		grpc.MaxRecvMsgSize(MaxBody), grpc.MaxSendMsgSize(1<<30), grpc.MaxHeaderListSize(64<<10),
@@ -82,6 +84,7 @@ type rpc struct {
 	s       *serving.Service
 	version string
 	who     Caller
+	limit   *Limiter
 }
 
 // guard finds the caller of a call that is not ModelInfer, and turns errors
@@ -175,6 +178,15 @@ func (h *rpc) infer(ctx context.Context, body []byte) (_ any, err error) {
 		return nil, err
 	}
 	defer e.Close()
+	address := ""
+	if from, ok := peer.FromContext(ctx); ok {
+		address = from.Addr.String()
+	}
+	leave, err := h.limit.enter(slipway.PrincipalOf(ctx), address)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	p := newParser(nil, e.Layout())
 	defer p.free()
 	req, err := p.wire(w)
@@ -287,8 +299,8 @@ func (h *rpc) RepositoryModelUnload(ctx context.Context, in *oip.RepositoryModel
 
 // ListenGRPC answers on l until stop is called, which waits for the calls under
 // way, and no longer than its ctx.
-func ListenGRPC(s *serving.Service, version string, who Caller, l net.Listener) (stop func(ctx context.Context)) {
-	srv := GRPC(s, version, who)
+func ListenGRPC(s *serving.Service, version string, who Caller, limit *Limiter, l net.Listener) (stop func(ctx context.Context)) {
+	srv := GRPC(s, version, who, limit)
 	go func() { _ = srv.Serve(l) }()
 	return func(ctx context.Context) {
 		gone := make(chan struct{})

@@ -33,7 +33,7 @@ import (
 
 // startRPC answers for s over gRPC; the token "operator" makes an operator of a
 // caller, and callers without one are writers.
-func startRPC(t testing.TB, s *serving.Service) (oip.GRPCInferenceServiceClient, string) {
+func startRPC(t testing.TB, s *serving.Service, limit ...*Limiter) (oip.GRPCInferenceServiceClient, string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -45,7 +45,7 @@ func startRPC(t testing.TB, s *serving.Service) (oip.GRPCInferenceServiceClient,
 		}
 		return slipway.Principal{Name: "o", Role: slipway.Operator}, nil
 	}}
-	stop := ListenGRPC(s, "test", door.Caller, l)
+	stop := ListenGRPC(s, "test", door.Caller, slices.Concat(limit, []*Limiter{nil})[0], l)
 	conn, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
@@ -334,7 +334,7 @@ func TestPublicClients(t *testing.T) {
 	}
 	rest, s := start(t, delay())
 	want := infer(t, rest, "/v2/models/delay/infer", `{"inputs":[`+row+`]}`).Outputs[0].Data[0]
-	h := Handler(s, "test")
+	h := Handler(s, "test", nil)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.ServeHTTP(w, r.WithContext(slipway.WithPrincipal(r.Context(), slipway.Principal{Name: "o", Role: slipway.Operator})))
 	}))
@@ -343,7 +343,7 @@ func TestPublicClients(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stop := ListenGRPC(s, "test", (&web.Door{Anyone: slipway.Principal{Name: "o", Role: slipway.Operator}}).Caller, l)
+	stop := ListenGRPC(s, "test", (&web.Door{Anyone: slipway.Principal{Name: "o", Role: slipway.Operator}}).Caller, nil, l)
 	defer stop(t.Context())
 	cmd := exec.CommandContext(t.Context(), python, "testdata/clients.py", srv.Listener.Addr().String(), l.Addr().String(), "delay", strconv.FormatFloat(want, 'g', -1, 64))
 	if out, err := cmd.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("answered")) {

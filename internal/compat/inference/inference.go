@@ -26,15 +26,16 @@ const MaxBody = 64 << 20
 
 // Handler answers on an address of its own. Reading needs the role reader,
 // predicting the role writer, in the endpoint's project. version is Slipway's.
-func Handler(s *serving.Service, version string) http.Handler {
-	h := &handler{s: s, version: version, metrics: s.Metrics()}
-	return h
+// l bounds predictions; nil bounds nothing.
+func Handler(s *serving.Service, version string, l *Limiter) http.Handler {
+	return &handler{s: s, version: version, metrics: s.Metrics(), limit: l}
 }
 
 type handler struct {
 	s       *serving.Service
 	version string
 	metrics http.Handler
+	limit   *Limiter
 }
 
 // tooLarge is the one failure whose status the table of codes does not have.
@@ -54,7 +55,11 @@ func fail(w http.ResponseWriter, r *http.Request, err error) {
 	e := slipway.AsError(err)
 	status := e.Code.HTTPStatus()
 	var own *slipway.Error
+	var passing *busyError
 	switch {
+	case errors.As(err, &passing):
+		status = http.StatusTooManyRequests
+		w.Header().Set("Retry-After", strconv.Itoa(int(passing.after/time.Second)))
 	case err == tooLarge:
 		status = http.StatusRequestEntityTooLarge
 		w.Header().Set("Connection", "close")
@@ -64,6 +69,9 @@ func fail(w http.ResponseWriter, r *http.Request, err error) {
 		status = http.StatusUnsupportedMediaType
 	case e.Code == slipway.Internal && !errors.As(err, &own):
 		slog.ErrorContext(r.Context(), "request failed", "path", r.URL.Path, "error", err)
+	}
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
 	}
 	text := e.Message
 	if e.Hint != "" {
@@ -202,6 +210,11 @@ func (h *handler) explain(w http.ResponseWriter, r *http.Request, e serving.Hand
 
 func (h *handler) answer(w http.ResponseWriter, r *http.Request, e serving.Handle, name string,
 	call func(context.Context, *serving.Request) (serving.Answer, error)) error {
+	leave, err := h.limit.enter(slipway.PrincipalOf(r.Context()), r.RemoteAddr)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	body, err := readBody(r)
 	if err != nil {
 		return err

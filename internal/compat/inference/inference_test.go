@@ -47,7 +47,7 @@ func startIn(t testing.TB, dir string, endpoints ...slipway.Endpoint) (*httptest
 	if err := s.Publish(context.Background(), slipway.Manifest{Number: 1, Endpoint: endpoints}); err != nil {
 		t.Fatal(err)
 	}
-	h := Handler(s, "test")
+	h := Handler(s, "test", nil)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.ServeHTTP(w, r.WithContext(slipway.WithPrincipal(r.Context(), slipway.Principal{Name: "test", Role: slipway.Writer})))
 	}))

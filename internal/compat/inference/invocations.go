@@ -42,6 +42,11 @@ func (h *handler) invocations(w http.ResponseWriter, r *http.Request) error {
 
 // rows answers rows in one of MLflow's forms.
 func (h *handler) rows(w http.ResponseWriter, r *http.Request, e serving.Handle, explain bool) error {
+	leave, err := h.limit.enter(slipway.PrincipalOf(r.Context()), r.RemoteAddr)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	body, err := readBody(r)
 	if err != nil {
 		return err

@@ -52,6 +52,9 @@ Callers from beyond this machine send SLIPWAY_INFERENCE_TOKEN.`,
 }
 
 func (o *gatewayOptions) run(ctx context.Context, e *cli.Env, local Local, dir string) (err error) {
+	if err := local.Check(); err != nil {
+		return err
+	}
 	token := e.Getenv("SLIPWAY_INFERENCE_TOKEN")
 	for _, address := range []string{o.listen, o.grpc} {
 		if address != "" && address != "off" && !web.Loopback(address) && token == "" {

@@ -21,6 +21,8 @@ import (
 type Local struct {
 	Loaders []predictor.Loader
 	Handler func(*Service) http.Handler // the inference protocols
+	// Check refuses settings that cannot work.
+	Check func() error
 	// GRPC answers them over gRPC on l, until stop is called.
 	GRPC func(s *Service, who func(*http.Request) (slipway.Principal, error), l net.Listener) (stop func(context.Context))
 	// Files finds the files of a dataset version, such as flights@v3; nil when
@@ -60,7 +62,7 @@ A pickle or a Python file executes its code: serve only what you trust.`,
 }
 
 func (o *serveOptions) run(ctx context.Context, e *cli.Env, local Local, path string) (err error) {
-	if err := o.guarded(e); err != nil {
+	if err := errors.Join(local.Check(), o.guarded(e)); err != nil {
 		return err
 	}
 	dir := e.Path(o.log)
