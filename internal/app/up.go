@@ -156,6 +156,9 @@ func (s *server) serveTCP(setting string, h http.Handler) (*http.Server, error) 
 		handler = endpoints{handler}
 	}
 	srv := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	if setting == config.Inference {
+		srv.MaxHeaderBytes, srv.ReadTimeout, srv.IdleTimeout = 64<<10, 5*time.Minute, 5*time.Minute
+	}
 	go func() { _ = srv.Serve(l) }()
 	return srv, nil
 }

@@ -40,6 +40,9 @@ func GRPC(s *serving.Service, version string, who Caller, l *Limiter) *grpc.Serv
 		grpc.ForceServerCodecV2(codec{encoding.GetCodecV2(proto.Name)}),
 		grpc.MaxRecvMsgSize(MaxBody), grpc.MaxSendMsgSize(1<<30), grpc.MaxHeaderListSize(64<<10),
 		grpc.NumStreamWorkers(uint32(4*runtime.NumCPU())), grpc.SharedWriteBuffer(true), grpc.WaitForHandlers(true),
+		// Windows of a fixed size spare a ping with nearly every request, by which
+		// gRPC would otherwise estimate them.
+		grpc.InitialWindowSize(1<<20), grpc.InitialConnWindowSize(4<<20),
 		grpc.ConnectionTimeout(10*time.Second), grpc.MaxConcurrentStreams(1024),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 		grpc.UnaryInterceptor(h.guard))

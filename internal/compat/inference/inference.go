@@ -210,16 +210,17 @@ func (h *handler) explain(w http.ResponseWriter, r *http.Request, e serving.Hand
 
 func (h *handler) answer(w http.ResponseWriter, r *http.Request, e serving.Handle, name string,
 	call func(context.Context, *serving.Request) (serving.Answer, error)) error {
-	leave, err := h.limit.enter(slipway.PrincipalOf(r.Context()), r.RemoteAddr)
-	if err != nil {
-		return err
-	}
-	defer leave()
 	body, err := readBody(r)
 	if err != nil {
 		return err
 	}
 	defer freeBody(body)
+	// Counted from here: a client that sends slowly takes nobody's place.
+	leave, err := h.limit.enter(slipway.PrincipalOf(r.Context()), r.RemoteAddr)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	start := time.Now()
 	p := newParser(*body, e.Layout())
 	defer p.free()

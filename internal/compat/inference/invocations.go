@@ -42,16 +42,17 @@ func (h *handler) invocations(w http.ResponseWriter, r *http.Request) error {
 
 // rows answers rows in one of MLflow's forms.
 func (h *handler) rows(w http.ResponseWriter, r *http.Request, e serving.Handle, explain bool) error {
-	leave, err := h.limit.enter(slipway.PrincipalOf(r.Context()), r.RemoteAddr)
-	if err != nil {
-		return err
-	}
-	defer leave()
 	body, err := readBody(r)
 	if err != nil {
 		return err
 	}
 	defer freeBody(body)
+	// Counted from here: a client that sends slowly takes nobody's place.
+	leave, err := h.limit.enter(slipway.PrincipalOf(r.Context()), r.RemoteAddr)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	start := time.Now()
 	p := newParser(*body, e.Layout())
 	defer p.free()

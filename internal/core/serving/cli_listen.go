@@ -42,7 +42,7 @@ func openDoors(s *Service, local Local, token, address, grpc string) (*doors, er
 		d.grpc = rpc.Addr().String()
 		d.stop = local.GRPC(s, who.Caller, rpc)
 	}
-	d.http = &http.Server{Handler: who.Wrap(local.Handler(s), false), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10, IdleTimeout: 5 * time.Minute}
+	d.http = &http.Server{Handler: who.Wrap(local.Handler(s), false), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10, ReadTimeout: 5 * time.Minute, IdleTimeout: 5 * time.Minute}
 	go func() { d.failed <- d.http.Serve(l) }()
 	return d, nil
 }
