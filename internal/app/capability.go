@@ -80,7 +80,7 @@ func commands(e *cli.Env, cfg *config.Config) []*cobra.Command {
 		models,
 		gate.Commands(e),
 		delivery.Commands(e),
-		serving.Commands(e, protocols(cfg, serving.Local{Loaders: loaders()})),
+		serving.Commands(e, protocols(cfg, serving.Local{Loaders: loaders(cfg)})),
 		monitor.Commands(e),
 		replay.Commands(e),
 		retrain.Commands(e),
@@ -91,8 +91,13 @@ func commands(e *cli.Env, cfg *config.Config) []*cobra.Command {
 
 // loaders read a model that a person points at: to serve one's own file is to
 // execute it.
-func loaders() []predictor.Loader {
-	return []predictor.Loader{trees.Loader{}, python.Loader{}}
+func loaders(cfg *config.Config) []predictor.Loader {
+	return []predictor.Loader{trees.Loader{}, pythonLoader(cfg)}
+}
+
+// pythonLoader runs models in as many processes as the settings say.
+func pythonLoader(cfg *config.Config) python.Loader {
+	return python.Loader{Default: predictor.Python{Workers: int(cfg.Number(config.Workers)), Idle: cfg.Duration(config.Idle)}}
 }
 
 // pins is the dataset versions that slipway.lock beside a project names.

@@ -8,12 +8,11 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/slipway-ml/slipway"
-	"github.com/slipway-ml/slipway/internal/backend/predictor"
+	"github.com/slipway-ml/slipway/internal/backend/predictor/trees"
 	"github.com/slipway-ml/slipway/internal/cli"
 	"github.com/slipway-ml/slipway/internal/core/registry"
 	"github.com/slipway-ml/slipway/internal/core/serving"
@@ -132,8 +131,7 @@ func (o *exportOptions) writeImage(e *cli.Env, dir string, v slipway.ModelVersio
 	if entries, err := os.ReadDir(path); err == nil && len(entries) == 1 {
 		path = filepath.Join(path, entries[0].Name())
 	}
-	native := slices.ContainsFunc(loaders(), func(l predictor.Loader) bool { return l.Name() != "python" && l.Detect(path) })
-	if !native {
+	if !(trees.Loader{}).Detect(path) {
 		return slipway.Errorf(slipway.Invalid, "%s needs Python, which the image does not have", v.ID()).
 			WithHint("export a --folder and serve it where that Python is")
 	}
