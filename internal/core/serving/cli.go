@@ -213,8 +213,9 @@ func (x LoggedExplanation) show(t *term.IO, w io.Writer, top int) {
 }
 
 func endpointsCommand(e *cli.Env) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:     "endpoints",
+		Aliases: []string{"endpoint"},
 		Short:   "Show who answers: variants, traffic, rates, latency, failures",
 		Example: "  slipway endpoints\n  slipway endpoints --json",
 		Args:    cobra.NoArgs,
@@ -243,6 +244,8 @@ func endpointsCommand(e *cli.Env) *cobra.Command {
 			})
 		},
 	}
+	cmd.AddCommand(topCommand(e))
+	return cmd
 }
 
 func micros(us float64) string {
