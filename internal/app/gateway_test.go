@@ -86,7 +86,7 @@ func TestGatewayOutlivesTheServer(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts and kills real servers")
 	}
-	w := newKillWorld(t, rand.New(rand.NewPCG(1, 0)))
+	w := newKillWorld(t, rand.New(rand.NewPCG(1, 0)), "")
 	up := w.up()
 	server := w.url
 	dir := filepath.Join(w.dir, "gateway")
@@ -140,7 +140,7 @@ func TestExport(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts real servers")
 	}
-	w := newKillWorld(t, rand.New(rand.NewPCG(1, 0)))
+	w := newKillWorld(t, rand.New(rand.NewPCG(1, 0)), "")
 	folder, image, kserve := filepath.Join(w.dir, "out"), filepath.Join(w.dir, "delay.tar"), filepath.Join(w.dir, "delay.yaml")
 	if code, out := w.slipway("model", "export", "delay", "--folder", folder, "--image", image, "--kserve", kserve, "--tag", "registry.example.com/delay:1"); code != 0 {
 		t.Fatalf("%d: %s", code, out)
