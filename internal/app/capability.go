@@ -68,8 +68,8 @@ func commands(e *cli.Env, cfg *config.Config) []*cobra.Command {
 	}
 	models := registry.Commands(e)
 	for _, c := range models {
-		if c.Name() == "model" {
-			c.AddCommand(exportCommand(e))
+		if export, _, err := c.Find([]string{"export"}); err == nil && export != c {
+			extendExport(e, export)
 		}
 	}
 	return slices.Concat(

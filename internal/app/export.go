@@ -22,46 +22,49 @@ import (
 // exportOptions are the flags of `slipway model export`.
 type exportOptions struct{ folder, image, kserve, tag string }
 
-// exportCommand is `slipway model export`. It stands here because a version is
-// the registry's and what serves it is serving's.
-func exportCommand(e *cli.Env) *cobra.Command {
+// extendExport gives the registry's `slipway model export`, which writes other
+// formats, the ways that take a version elsewhere whole. They stand here because
+// a version is the registry's and what serves it is serving's.
+func extendExport(e *cli.Env, cmd *cobra.Command) {
 	var o exportOptions
-	cmd := &cobra.Command{
-		Use:   "export NAME[@vN|@ALIAS]",
-		Short: "Take a version elsewhere: a folder, a container image, KServe",
-		Long: `Write what serves a version without this workspace.
+	cmd.Short = "Take a version elsewhere: another format, a folder, a container image, KServe"
+	cmd.Long += `
 
---folder writes a folder that ` + "`slipway gateway`" + ` serves. --image writes a container
-image with that folder, this program and the libraries that it needs, without a
-daemon: a .tar file that docker and podman load, or a folder in OCI layout.
---kserve writes the InferenceService with which KServe runs that image.
+With --folder, --image or --kserve it writes what serves the version without this
+workspace, and no other format. --folder writes a folder that ` + "`slipway gateway`" + `
+serves. --image writes a container image with that folder, this program and the
+libraries that it needs, without a daemon: a .tar file that docker and podman load,
+or a folder in OCI layout. --kserve writes the InferenceService with which KServe
+runs that image.
 
 A model that needs Python is served from the folder, where that Python is; an
-image of it cannot be made.`,
-		Example: `  slipway model export flight-delay --folder flight-delay && slipway gateway flight-delay
+image of it cannot be made.`
+	cmd.Example += `
+  slipway model export flight-delay --folder flight-delay && slipway gateway flight-delay
   slipway model export flight-delay@v3 --image delay.tar --tag registry.example.com/delay:3
-  slipway model export flight-delay --kserve delay.yaml --tag registry.example.com/delay:3`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, project, err := e.Connect(cmd)
-			if err != nil {
-				return err
-			}
-			return o.run(cmd.Context(), e, c, project, args[0])
-		},
+  slipway model export flight-delay --kserve delay.yaml --tag registry.example.com/delay:3`
+	format := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if o.folder == "" && o.image == "" && o.kserve == "" {
+			return format(cmd, args)
+		}
+		if cmd.Flags().Changed("to") || cmd.Flags().Changed("output") {
+			return slipway.Errorf(slipway.Invalid, "--to and --output do not go with --folder, --image and --kserve")
+		}
+		c, project, err := e.Connect(cmd)
+		if err != nil {
+			return err
+		}
+		return o.run(cmd.Context(), e, c, project, args[0])
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.folder, "folder", "", "folder to write")
+	f.StringVar(&o.folder, "folder", "", "folder to write, for slipway gateway")
 	f.StringVar(&o.image, "image", "", "image to write: a .tar file, or a folder in OCI layout")
 	f.StringVar(&o.kserve, "kserve", "", "file for the InferenceService")
 	f.StringVar(&o.tag, "tag", "", "name of the image (default: slipway/NAME:vN)")
-	return cmd
 }
 
 func (o *exportOptions) run(ctx context.Context, e *cli.Env, c web.Client, project, model string) (err error) {
-	if o.folder == "" && o.image == "" && o.kserve == "" {
-		return slipway.Errorf(slipway.Invalid, "nothing is to be written").WithHint("name a --folder, an --image or a --kserve file")
-	}
 	v, err := registry.OpVersion.Call(ctx, c, registry.NamedModel{Project: project, Model: model})
 	if err != nil {
 		return err

@@ -148,8 +148,8 @@ func TestExport(t *testing.T) {
 	if code, out := w.slipway("model", "export", "delay", "--folder", folder); code != 6 {
 		t.Errorf("over another export: %d: %s", code, out)
 	}
-	if code, out := w.slipway("model", "export", "delay"); code != 2 {
-		t.Errorf("nowhere: %d: %s", code, out)
+	if code, out := w.slipway("model", "export", "delay", "--to", "onnx", "--folder", folder); code != 2 {
+		t.Errorf("two ways at once: %d: %s", code, out)
 	}
 	if err := os.RemoveAll(filepath.Join(w.dir, "ws")); err != nil {
 		t.Fatal(err)
