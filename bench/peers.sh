@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 "${PYTHON:-python3}" -m venv .tools/bench
 .tools/bench/bin/python -m pip install --quiet --upgrade pip
-for peer in mlflow lightgbm xgboost shap scikit-learn onnxruntime dvc; do
+for peer in mlflow lightgbm xgboost shap scikit-learn onnxruntime dvc mlserver mlserver-xgboost; do
 	.tools/bench/bin/python -m pip install --quiet "$peer" || echo "bench/peers.sh: $peer could not be installed; its benchmarks will be skipped"
 done
-.tools/bench/bin/python -m pip list 2>/dev/null | grep -iE '^(mlflow|lightgbm|xgboost|shap|scikit-learn|onnxruntime|numpy|dvc) '
+.tools/bench/bin/python -m pip list 2>/dev/null | grep -iE '^(mlflow|lightgbm|xgboost|shap|scikit-learn|onnxruntime|mlserver|numpy|dvc) '

@@ -2,8 +2,8 @@
 # Benchmarks, side by side with the peers that are installed (bench/peers.sh).
 #
 #   bench/run.sh                    every topic
-#   bench/run.sh start predict      these topics: start pipeline predict explain tracking data rows
-#   bench/run.sh predict -rounds 1  with options, for one topic
+#   bench/run.sh start serving      these topics: start pipeline serving explain tracking data rows
+#   bench/run.sh serving -rounds 1  with options, for one topic
 #
 # Each prints medians with the smallest and the largest value, and how many times
 # slipway's median a peer's is. docs/benchmarks.md says how to read them.
@@ -16,7 +16,7 @@ while [ $# -gt 0 ] && [ "${1#-}" = "$1" ]; do
 	shift
 done
 if [ ${#topics[@]} -eq 0 ]; then
-	topics=(start pipeline explain predict tracking data rows)
+	topics=(start pipeline explain serving tracking data rows)
 fi
 for topic in "${topics[@]}"; do
 	if [ ! -f "bench/$topic/main.go" ]; then

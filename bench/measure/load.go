@@ -38,6 +38,13 @@ func (l Load) Quantile(q float64) float64 {
 // body gives the next request of a connection. The client writes requests by
 // hand, so that little of the machine goes to it.
 func Send(s *Server, address, path string, connections int, d time.Duration, body func(connection, i int) []byte) (Load, error) {
+	return SendAt(s, address, path, connections, d, 0, body)
+}
+
+// SendAt sends at a rate, in requests a second over all connections; 0 is as
+// fast as the replies come. A latency counts from the moment at which the
+// request was due, so that one slow reply does not hide the wait of the next.
+func SendAt(s *Server, address, path string, connections int, d time.Duration, rate float64, body func(connection, i int) []byte) (Load, error) {
 	var l Load
 	var mu sync.Mutex
 	var failed error
@@ -45,7 +52,12 @@ func Send(s *Server, address, path string, connections int, d time.Duration, bod
 	cpu, begin := s.CPU(), time.Now()
 	for c := range connections {
 		work.Go(func() {
-			latency, err := sendOne(address, path, begin.Add(d), func(i int) []byte { return body(c, i) })
+			pace := pacer{begin: begin}
+			if rate > 0 {
+				pace.every = time.Duration(float64(connections) / rate * float64(time.Second))
+				pace.begin = begin.Add(pace.every * time.Duration(c) / time.Duration(connections))
+			}
+			latency, err := sendOne(address, path, begin.Add(d), pace, func(i int) []byte { return body(c, i) })
 			mu.Lock()
 			defer mu.Unlock()
 			l.Latency = append(l.Latency, latency...)
@@ -60,7 +72,22 @@ func Send(s *Server, address, path string, connections int, d time.Duration, bod
 	return l, failed
 }
 
-func sendOne(address, path string, until time.Time, body func(int) []byte) (latency []float64, err error) {
+// pacer says when requests are due; every is 0 for at once.
+type pacer struct {
+	begin time.Time
+	every time.Duration
+}
+
+func (p pacer) wait(i int) time.Time {
+	if p.every == 0 {
+		return time.Now()
+	}
+	due := p.begin.Add(time.Duration(i) * p.every)
+	time.Sleep(time.Until(due))
+	return due
+}
+
+func sendOne(address, path string, until time.Time, pace pacer, body func(int) []byte) (latency []float64, err error) {
 	c, err := net.Dial("tcp", address)
 	if err != nil {
 		return nil, err
@@ -73,7 +100,7 @@ func sendOne(address, path string, until time.Time, body func(int) []byte) (late
 		request = append(request[:0], "POST "+path+" HTTP/1.1\r\nHost: "+address+"\r\nContent-Type: application/json\r\nContent-Length: "...)
 		request = append(strconv.AppendInt(request, int64(len(b)), 10), "\r\n\r\n"...)
 		request = append(request, b...)
-		begin := time.Now()
+		begin := pace.wait(i)
 		if _, err := c.Write(request); err != nil {
 			return latency, err
 		}

@@ -21,18 +21,21 @@ import (
 // gateway is the name of this process's own gateway in the log.
 const gateway = "local"
 
-// predictionLog gives the sealed segments of this process's gateway to monitor.
+// predictionLog gives the sealed segments of this process's gateway, and those
+// that others sent, to monitor.
 type predictionLog struct{ *serving.Service }
 
 func (l predictionLog) Sealed(ctx context.Context, ingested map[string]int64) iter.Seq2[monitor.Segment, error] {
 	return func(yield func(monitor.Segment, error) bool) {
-		for segment, err := range l.Segments(ctx, ingested[gateway]) {
-			out := monitor.Segment{Gateway: segment.Gateway, Number: segment.Number}
-			if err == nil {
-				out.Batches, err = segment.All()
-			}
-			if !yield(out, err) || err != nil {
-				return
+		for _, all := range []iter.Seq2[serving.Segment, error]{l.Segments(ctx, ingested[gateway]), l.Received(ctx, ingested)} {
+			for segment, err := range all {
+				out := monitor.Segment{Gateway: segment.Gateway, Number: segment.Number}
+				if err == nil {
+					out.Batches, err = segment.All()
+				}
+				if !yield(out, err) || err != nil {
+					return
+				}
 			}
 		}
 	}

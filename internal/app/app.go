@@ -125,7 +125,7 @@ func rootCommand(env *cli.Env, cfg *config.Config, s *session) *cobra.Command {
 		env.Dir = dir
 		return nil
 	}
-	root.AddCommand(commands(env)...)
+	root.AddCommand(commands(env, cfg)...)
 	root.AddCommand(upCommand(env, cfg, s), waitCommand(env), configCommand(env, cfg))
 	group(root)
 	return root

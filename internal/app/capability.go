@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"iter"
-	"net/http"
 	"slices"
 	"time"
 
@@ -14,7 +13,7 @@ import (
 	"github.com/slipway-ml/slipway/internal/backend/predictor/python"
 	"github.com/slipway-ml/slipway/internal/backend/predictor/trees"
 	"github.com/slipway-ml/slipway/internal/cli"
-	"github.com/slipway-ml/slipway/internal/compat/inference"
+	"github.com/slipway-ml/slipway/internal/config"
 	"github.com/slipway-ml/slipway/internal/core/access"
 	"github.com/slipway-ml/slipway/internal/core/audit"
 	"github.com/slipway-ml/slipway/internal/core/dataset"
@@ -63,11 +62,17 @@ func migrations() []db.Migration {
 }
 
 // commands is THE list of commands, in the order in which help shows them.
-func commands(e *cli.Env) []*cobra.Command {
+func commands(e *cli.Env, cfg *config.Config) []*cobra.Command {
 	runs := tracking.Commands(e)
 	for _, c := range runs {
 		if c.Name() == "runs" {
 			c.AddCommand(pipeline.WhyCommand(e))
+		}
+	}
+	models := registry.Commands(e)
+	for _, c := range models {
+		if export, _, err := c.Find([]string{"export"}); err == nil && export != c {
+			extendExport(e, export)
 		}
 	}
 	return slices.Concat(
@@ -75,10 +80,10 @@ func commands(e *cli.Env) []*cobra.Command {
 		dataset.Commands(e),
 		pipeline.Commands(e, pins),
 		runs,
-		registry.Commands(e),
+		models,
 		gate.Commands(e),
 		delivery.Commands(e),
-		serving.Commands(e, serving.Local{Loaders: loaders(), Handler: func(s *serving.Service) http.Handler { return inference.Handler(s, version) }}),
+		serving.Commands(e, protocols(cfg, serving.Local{Loaders: loaders(cfg)})),
 		monitor.Commands(e),
 		replay.Commands(e),
 		retrain.Commands(e),
@@ -89,8 +94,13 @@ func commands(e *cli.Env) []*cobra.Command {
 
 // loaders read a model that a person points at: to serve one's own file is to
 // execute it.
-func loaders() []predictor.Loader {
-	return []predictor.Loader{trees.Loader{}, python.Loader{}}
+func loaders(cfg *config.Config) []predictor.Loader {
+	return []predictor.Loader{trees.Loader{}, pythonLoader(cfg)}
+}
+
+// pythonLoader runs models in as many processes as the settings say.
+func pythonLoader(cfg *config.Config) python.Loader {
+	return python.Loader{Default: predictor.Python{Workers: int(cfg.Number(config.Workers)), Idle: cfg.Duration(config.Idle)}}
 }
 
 // pins is the dataset versions that slipway.lock beside a project names.

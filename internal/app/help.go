@@ -12,7 +12,7 @@ var groups = []struct{ id, title, commands string }{
 	{"data", "Data:", "data query"},
 	{"pipeline", "Pipeline:", "init apply run exec runs logs cancel"},
 	{"models", "Models:", "model gate deploy release rollout rollback"},
-	{"serving", "Serving:", "serve endpoints predict explain"},
+	{"serving", "Serving:", "serve gateway endpoints predict explain"},
 	{"watching", "Watching:", "monitor alerts labels retrain backtest replay"},
 	{"house", "House:", "up wait trace audit token content config completion help"},
 }

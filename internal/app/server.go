@@ -12,8 +12,10 @@ import (
 	"sync"
 
 	"github.com/slipway-ml/slipway"
+	"github.com/slipway-ml/slipway/internal/compat/inference"
 	"github.com/slipway-ml/slipway/internal/config"
 	"github.com/slipway-ml/slipway/internal/content"
+	"github.com/slipway-ml/slipway/internal/core/serving"
 	"github.com/slipway-ml/slipway/internal/kit/db"
 	"github.com/slipway-ml/slipway/internal/kit/web"
 	ui "github.com/slipway-ml/slipway/web"
@@ -31,7 +33,10 @@ type server struct {
 	jobs         *web.Jobs
 	api          *web.API
 	door         *web.Door
-	inference    http.Handler                        // the endpoints, on an address of their own; nil when serving is absent
+	inference    http.Handler // the endpoints, on an address of their own; nil when serving is absent
+	endpoints    *serving.Service
+	limit        *inference.Limiter
+	stopGRPC     func(context.Context)               // nil while nobody listens
 	hasToken     func(context.Context) (bool, error) // whether anybody could come in from beyond this machine
 	capabilities []capability
 	dispatcher   *dispatcher

@@ -25,7 +25,7 @@ import (
 
 // upCommand is `slipway up`: the server of this machine, in the foreground.
 func upCommand(env *cli.Env, cfg *config.Config, s *session) *cobra.Command {
-	var listen, inference string
+	var listen, inference, grpc string
 	var replay bool
 	cmd := &cobra.Command{
 		Use:   "up",
@@ -38,7 +38,7 @@ monitoring, retraining. Ctrl-C ends it and leaves everything whole.`,
   SLIPWAY_WORKSPACE=/tmp/try slipway up --replay     follow the time of the data`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			for name, value := range map[string]string{config.Listen: listen, config.Inference: inference} {
+			for name, value := range map[string]string{config.Listen: listen, config.Inference: inference, config.GRPC: grpc} {
 				if value != "" {
 					cfg.Set(name, value)
 				}
@@ -48,6 +48,7 @@ monitoring, retraining. Ctrl-C ends it and leaves everything whole.`,
 	}
 	cmd.Flags().StringVar(&listen, "listen", "", "address of the interface and the API (default 127.0.0.1:7070)")
 	cmd.Flags().StringVar(&inference, "inference", "", "address of the inference endpoints (default 127.0.0.1:7071)")
+	cmd.Flags().StringVar(&grpc, "grpc", "", "address of the endpoints over gRPC, or off (default: the port after --inference)")
 	cmd.Flags().BoolVar(&replay, "replay", false, "follow event time: the clock moves when slipway replay moves it")
 	return cmd
 }
@@ -85,7 +86,11 @@ func up(ctx context.Context, env *cli.Env, cfg *config.Config, replay bool) erro
 		fmt.Fprintln(env.IO.Err, "finishing requests and steps; once more Ctrl-C ends at once")
 	}
 	s.guests.dismiss()
-	return errors.Join(shutdown(servers, s.unfinished), s.close())
+	var rpc sync.WaitGroup
+	rpc.Go(s.endGRPC)
+	err = shutdown(servers, s.unfinished)
+	rpc.Wait()
+	return errors.Join(err, s.close())
 }
 
 // unfinished reports whether work goes on that would be lost. A run of a
@@ -111,6 +116,7 @@ func (w *workspace) markReplay(want bool) error {
 func (s *server) listen() (open []*http.Server, err error) {
 	defer func() {
 		if err != nil {
+			s.endGRPC()
 			err = errors.Join(err, shutdown(open, s.unfinished))
 		}
 	}()
@@ -129,6 +135,9 @@ func (s *server) listen() (open []*http.Server, err error) {
 		}
 		open = append(open, srv)
 	}
+	if err := s.listenGRPC(); err != nil {
+		return open, err
+	}
 	socket, err := s.listenSocket()
 	if err != nil {
 		return open, err
@@ -136,37 +145,49 @@ func (s *server) listen() (open []*http.Server, err error) {
 	return append(open, socket), nil
 }
 
-// serveTCP listens on the address of a setting. An unknown caller on a loopback
-// address may log and predict; beyond loopback everything needs a token, and
-// without any token made nobody listens there.
+// serveTCP answers on the address of a setting.
 func (s *server) serveTCP(setting string, h http.Handler) (*http.Server, error) {
-	address, door := s.config.Get(setting), *s.door
-	if _, _, err := net.SplitHostPort(address); err != nil {
-		return nil, slipway.Errorf(slipway.Invalid, "%q is no address to listen on", address).WithHint("write --%s 127.0.0.1:8080", setting)
-	}
-	if !web.Loopback(address) {
-		door.Anyone = slipway.Principal{}
-		if ok, err := s.hasToken(context.Background()); err != nil || !ok {
-			return nil, errors.Join(err, slipway.Errorf(slipway.Invalid, "%s is beyond this machine, and no token has been made", address).
-				WithHint("make one with `slipway token create NAME`, or listen on 127.0.0.1"))
-		}
-	}
-	l, err := net.Listen("tcp", address)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, slipway.Errorf(slipway.Conflict, "something else listens on %s already", address).
-			WithHint("choose another address with --%s HOST:PORT", setting)
-	}
+	l, door, err := s.listenTCP(setting)
 	if err != nil {
-		return nil, slipway.Errorf(slipway.Invalid, "cannot listen on %s: %v", address, err)
+		return nil, err
 	}
-	s.config.Set(setting, l.Addr().String()) // port 0 has become a real one
 	handler := door.Wrap(h, false)
 	if setting == config.Inference {
 		handler = endpoints{handler}
 	}
 	srv := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	if setting == config.Inference {
+		srv.MaxHeaderBytes, srv.ReadTimeout, srv.IdleTimeout = 64<<10, 5*time.Minute, 5*time.Minute
+	}
 	go func() { _ = srv.Serve(l) }()
 	return srv, nil
+}
+
+// listenTCP listens on the address of a setting. An unknown caller on a loopback
+// address may log and predict; beyond loopback everything needs a token, and
+// without any token made nobody listens there.
+func (s *server) listenTCP(setting string) (net.Listener, *web.Door, error) {
+	address, door := s.config.Get(setting), *s.door
+	if _, _, err := net.SplitHostPort(address); err != nil {
+		return nil, nil, slipway.Errorf(slipway.Invalid, "%q is no address to listen on", address).WithHint("write --%s 127.0.0.1:8080", setting)
+	}
+	if !web.Loopback(address) {
+		door.Anyone = slipway.Principal{}
+		if ok, err := s.hasToken(context.Background()); err != nil || !ok {
+			return nil, nil, errors.Join(err, slipway.Errorf(slipway.Invalid, "%s is beyond this machine, and no token has been made", address).
+				WithHint("make one with `slipway token create NAME`, or listen on 127.0.0.1"))
+		}
+	}
+	l, err := net.Listen("tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, nil, slipway.Errorf(slipway.Conflict, "something else listens on %s already", address).
+			WithHint("choose another address with --%s HOST:PORT", setting)
+	}
+	if err != nil {
+		return nil, nil, slipway.Errorf(slipway.Invalid, "cannot listen on %s: %v", address, err)
+	}
+	s.config.Set(setting, l.Addr().String()) // port 0 has become a real one
+	return l, &door, nil
 }
 
 // announce says where everything is.
@@ -176,8 +197,9 @@ func (s *server) announce(env *cli.Env) {
 		URL       string `json:"url"`
 		Session   string `json:"session"`
 		Inference string `json:"inference"`
+		GRPC      string `json:"grpc"`
 		Workspace string `json:"workspace"`
-	}{address, address + "/?session=" + s.door.Session, "http://" + s.config.Get(config.Inference), s.workspace.dir}
+	}{address, address + "/?session=" + s.door.Session, "http://" + s.config.Get(config.Inference), s.config.Get(config.GRPC), s.workspace.dir}
 	if env.IO.JSON {
 		_ = env.IO.PrintJSON(info)
 		return
@@ -186,6 +208,9 @@ func (s *server) announce(env *cli.Env) {
 	fmt.Fprintf(&b, "interface   %s\n", info.Session)
 	fmt.Fprintf(&b, "MLflow      mlflow.set_tracking_uri(%q)\n", info.URL)
 	fmt.Fprintf(&b, "inference   %s/v2\n", info.Inference)
+	if info.GRPC != "off" {
+		fmt.Fprintf(&b, "gRPC        %s\n", info.GRPC)
+	}
 	fmt.Fprintf(&b, "workspace   %s\n", info.Workspace)
 	fmt.Fprint(env.IO.Out, b.String())
 }

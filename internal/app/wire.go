@@ -12,7 +12,6 @@ import (
 	"github.com/slipway-ml/slipway/internal/backend/notify/slack"
 	"github.com/slipway-ml/slipway/internal/backend/notify/webhook"
 	"github.com/slipway-ml/slipway/internal/backend/predictor"
-	"github.com/slipway-ml/slipway/internal/backend/predictor/python"
 	"github.com/slipway-ml/slipway/internal/backend/predictor/trees"
 	"github.com/slipway-ml/slipway/internal/compat/inference"
 	"github.com/slipway-ml/slipway/internal/compat/mlflow"
@@ -124,7 +123,7 @@ func (s *server) wirePipeline(p *parts) error {
 // wireModels connects what happens between a run and a certificate.
 func (s *server) wireModels(p *parts) {
 	p.loader = &registry.Files{Content: s.content, Dir: s.workspace.path("model"),
-		Safe: []predictor.Loader{trees.Loader{}}, Execute: []predictor.Loader{python.Loader{}}, Python: p.python}
+		Safe: []predictor.Loader{trees.Loader{}}, Execute: []predictor.Loader{pythonLoader(s.config)}, Python: p.python}
 	p.models = registry.New(registry.Options{DB: s.db, Content: s.content, Loader: p.loader, Rows: p.query, Applied: p.pipeline,
 		Data: p.data, Artifacts: p.runs, InUse: champions{&p.delivery},
 		Webhook: registry.WebhookOptions{Key: p.key.Seed(), Private: s.config.Get(config.Webhooks) == "any"}})
@@ -145,7 +144,8 @@ func (s *server) wireServing(ctx context.Context, p *parts) (err error) {
 		return err
 	}
 	s.closers = append(s.closers, p.serving.Close)
-	s.inference = inference.Handler(p.serving, version)
+	s.limit = limiter(s.config)
+	s.inference, s.endpoints = inference.Handler(p.serving, version, s.limit), p.serving
 	p.delivery = delivery.New(delivery.Options{DB: s.db, Key: p.key, Applied: p.pipeline, Models: models{p.models},
 		Gate: certificates{p.gate}, Evidence: evidence{&p.monitor}, Serving: p.serving, Now: s.loop.clockNow})
 	return nil

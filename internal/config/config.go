@@ -9,7 +9,9 @@ package config
 import (
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/slipway-ml/slipway"
 )
@@ -45,8 +47,13 @@ const (
 	Token     = "token"
 	Listen    = "listen"
 	Inference = "inference"
+	GRPC      = "grpc"
+	Rate      = "inference-rate"
+	Parallel  = "inference-parallel"
 	Host      = "host"
 	Python    = "python"
+	Workers   = "python-workers"
+	Idle      = "python-idle"
 	Memory    = "query-memory"
 	Durable   = "durability"
 	Webhooks  = "webhooks"
@@ -66,8 +73,13 @@ func Load(getenv func(string) string, home string) *Config {
 		{Name: Token, Help: "token for that server", secret: true},
 		{Name: Listen, Value: "127.0.0.1:7070", Help: "address of the interface, the API and the MLflow API"},
 		{Name: Inference, Value: "127.0.0.1:7071", Help: "address of the inference endpoints"},
+		{Name: GRPC, Help: "address of the inference endpoints over gRPC, or off; empty is the port after that of inference"},
+		{Name: Rate, Value: "0", Help: "predictions a second that one caller may ask for; 0 for any number"},
+		{Name: Parallel, Value: "1024", Help: "predictions that are made at once; more are refused with 429; 0 for any number"},
 		{Name: Host, Help: "names, joined by commas, that requests may be addressed to beside loopback ones"},
 		{Name: Python, Value: "python3", Help: "interpreter for Python models and environments"},
+		{Name: Workers, Value: "1", Help: "processes that a Python model may run in"},
+		{Name: Idle, Value: "0s", Help: "without a request, after which such a process ends; the next request starts it again; 0s for never"},
 		{Name: Memory, Value: "2GB", Help: "memory limit of a query"},
 		{Name: Durable, Value: "process", Help: "when a prediction counts as logged: process (survives kill -9) or sync (survives power loss)"},
 		{Name: Webhooks, Value: "public", Help: "where webhooks may go: public (https to public addresses) or any (http and private networks too)"},
@@ -92,6 +104,13 @@ func (c *Config) Set(name, value string) {
 	s.Value, s.Origin = value, Flag
 }
 
+// Default gives a setting that nobody set the value that others imply.
+func (c *Config) Default(name, value string) {
+	if s := c.find(name); s.Origin == Default {
+		s.Value = value
+	}
+}
+
 // Settings lists every setting; secrets read "set" or "".
 func (c *Config) Settings() []Setting {
 	out := make([]Setting, len(c.settings))
@@ -113,7 +132,27 @@ func (c *Config) Validate() error {
 	if d := c.Get(Durable); d != "process" && d != "sync" {
 		return slipway.Errorf(slipway.Invalid, "durability is %q; it must be process or sync", d)
 	}
+	for _, name := range []string{Rate, Parallel, Workers} {
+		if v, err := strconv.ParseFloat(c.Get(name), 64); err != nil || v < 0 || v > 1e9 {
+			return slipway.Errorf(slipway.Invalid, "%s is %q; it must be a number, 0 or more", c.find(name).Env, c.Get(name))
+		}
+	}
+	if d, err := time.ParseDuration(c.Get(Idle)); err != nil || d < 0 {
+		return slipway.Errorf(slipway.Invalid, "%s is %q; it must be a duration such as 10m", c.find(Idle).Env, c.Get(Idle))
+	}
 	return nil
+}
+
+// Duration is the value of a setting that Validate holds to be one.
+func (c *Config) Duration(name string) time.Duration {
+	d, _ := time.ParseDuration(c.Get(name))
+	return d
+}
+
+// Number is the value of a setting that Validate holds to be a number.
+func (c *Config) Number(name string) float64 {
+	v, _ := strconv.ParseFloat(c.Get(name), 64)
+	return v
 }
 
 func (c *Config) find(name string) *Setting {

@@ -174,6 +174,21 @@ type Python struct {
 	StartTimeout time.Duration // for starting the interpreter and loading the model; 2 min
 	Memory       int64         // bytes of address space a worker may take; 0 is no limit
 	Recycle      int           // calls after which a worker is replaced; 0 is never
+	Idle         time.Duration // without a request, after which a worker ends; the next request starts it again. 0 is never
+}
+
+// Crew is a Model that runs in processes of its own.
+type Crew interface {
+	Workers() Workers
+}
+
+// Workers is how a Crew stands.
+type Workers struct {
+	Alive  int           // processes that can answer
+	Most   int           // processes that there may be
+	Queue  int           // requests that wait for one
+	Starts int64         // processes that were started for requests that waited, after a rest
+	Start  time.Duration // how long the last of them took to answer its first request
 }
 
 // Open loads spec with the first loader that recognises it. It fails with

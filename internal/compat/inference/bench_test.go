@@ -17,7 +17,11 @@ import (
 	"syscall"
 	"testing"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
 	"github.com/slipway-ml/slipway"
+	"github.com/slipway-ml/slipway/internal/compat/inference/oip"
 	"github.com/slipway-ml/slipway/internal/core/serving"
 	"github.com/slipway-ml/slipway/internal/kit/web"
 )
@@ -78,8 +82,13 @@ func serveBench(dir string) {
 		panic(err)
 	}
 	door := &web.Door{Anyone: slipway.Principal{Name: "local", Role: slipway.Writer}}
-	go func() { _ = http.Serve(l, door.Wrap(Handler(s, "bench"), false)) }()
-	fmt.Println(l.Addr())
+	go func() { _ = http.Serve(l, door.Wrap(Handler(s, "bench", NewLimiter(Limits{Concurrent: 1024})), false)) }()
+	rpc, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	ListenGRPC(s, "bench", door.Caller, NewLimiter(Limits{Concurrent: 1024}), rpc)
+	fmt.Println(l.Addr(), rpc.Addr())
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
 		var u syscall.Rusage
 		_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
@@ -87,10 +96,9 @@ func serveBench(dir string) {
 	}
 }
 
-// BenchmarkSocket asks a server in another process over 16 keep-alive
-// connections, a row of 30 features a request, 500 trees, logged. It reports the
-// server's CPU a request, user and system.
-func BenchmarkSocket(b *testing.B) {
+// otherProcess starts a server and gives its addresses and what CPU time it has
+// used, user and system, in nanoseconds.
+func otherProcess(b *testing.B) (http, rpc string, cpu func() int64) {
 	dir := b.TempDir()
 	writeNumbers(b, dir+"/m500.txt", 30, 500)
 	cmd := exec.Command(os.Args[0])
@@ -106,49 +114,88 @@ func BenchmarkSocket(b *testing.B) {
 	if err := cmd.Start(); err != nil {
 		b.Fatal(err)
 	}
-	defer func() {
+	b.Cleanup(func() {
 		_ = in.Close()
 		_ = cmd.Wait()
-	}()
+	})
 	said := bufio.NewScanner(out)
 	said.Scan()
-	address := said.Text()
-	cpu := func() int64 {
+	http, rpc, _ = strings.Cut(said.Text(), " ")
+	return http, rpc, func() int64 {
 		fmt.Fprintln(in)
 		said.Scan()
 		n, _ := strconv.ParseInt(said.Text(), 10, 64)
 		return n
 	}
+}
+
+// BenchmarkSocket asks a server in another process over 16 keep-alive
+// connections, a row of 30 features a request, 500 trees, logged. It reports the
+// server's CPU a request, user and system.
+func BenchmarkSocket(b *testing.B) {
+	address, _, cpu := otherProcess(b)
 	body := thirty()
 	request := []byte("POST /v2/models/delay/infer HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n" + body)
+	concurrently(b, cpu, func(n int) error {
+		c, err := net.Dial("tcp", address)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		r := bufio.NewReader(c)
+		for range n {
+			if _, err := c.Write(request); err != nil {
+				return err
+			}
+			resp, err := http.ReadResponse(r, nil)
+			if err != nil || resp.StatusCode != 200 {
+				return fmt.Errorf("%v %w", resp, err)
+			}
+			_, _ = io.Copy(io.Discard, resp.Body)
+		}
+		return nil
+	})
+}
+
+// BenchmarkGRPC is the same over gRPC, on 16 connections.
+func BenchmarkGRPC(b *testing.B) {
+	_, address, cpu := otherProcess(b)
+	in := &oip.ModelInferRequest{ModelName: "delay"}
+	for f := range 30 {
+		in.Inputs = append(in.Inputs, contents(fmt.Sprintf("f%d", f), "FP64", &oip.InferTensorContents{Fp64Contents: []float64{float64(f*37%100) / 100}}))
+	}
+	in.Inputs = append(in.Inputs, contents("flight", "BYTES", &oip.InferTensorContents{BytesContents: [][]byte{[]byte("UA1545-2013-01-01")}}),
+		contents("at", "BYTES", &oip.InferTensorContents{BytesContents: [][]byte{[]byte("2013-01-01T05:15:00Z")}}))
+	concurrently(b, cpu, func(n int) error {
+		conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		c := oip.NewGRPCInferenceServiceClient(conn)
+		for range n {
+			if _, err := c.ModelInfer(b.Context(), in); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// concurrently has 16 callers ask b.N times together.
+func concurrently(b *testing.B, cpu func() int64, ask func(n int) error) {
 	const connections = 16
 	before := cpu()
 	b.ResetTimer()
-	var workers sync.WaitGroup
+	var callers sync.WaitGroup
 	for range connections {
-		workers.Go(func() {
-			c, err := net.Dial("tcp", address)
-			if err != nil {
+		callers.Go(func() {
+			if err := ask(b.N/connections + 1); err != nil {
 				b.Error(err)
-				return
-			}
-			defer c.Close()
-			r := bufio.NewReader(c)
-			for range b.N/connections + 1 {
-				if _, err := c.Write(request); err != nil {
-					b.Error(err)
-					return
-				}
-				resp, err := http.ReadResponse(r, nil)
-				if err != nil || resp.StatusCode != 200 {
-					b.Error(resp, err)
-					return
-				}
-				_, _ = io.Copy(io.Discard, resp.Body)
 			}
 		})
 	}
-	workers.Wait()
+	callers.Wait()
 	b.StopTimer()
 	b.ReportMetric(float64(cpu()-before)/1e3/float64(b.N), "server-µs/req")
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "req/s")

@@ -14,7 +14,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/slipway-ml/slipway"
@@ -27,15 +26,16 @@ const MaxBody = 64 << 20
 
 // Handler answers on an address of its own. Reading needs the role reader,
 // predicting the role writer, in the endpoint's project. version is Slipway's.
-func Handler(s *serving.Service, version string) http.Handler {
-	h := &handler{s: s, version: version, metrics: s.Metrics()}
-	return h
+// l bounds predictions; nil bounds nothing.
+func Handler(s *serving.Service, version string, l *Limiter) http.Handler {
+	return &handler{s: s, version: version, metrics: s.Metrics(), limit: l}
 }
 
 type handler struct {
 	s       *serving.Service
 	version string
 	metrics http.Handler
+	limit   *Limiter
 }
 
 // tooLarge is the one failure whose status the table of codes does not have.
@@ -55,7 +55,11 @@ func fail(w http.ResponseWriter, r *http.Request, err error) {
 	e := slipway.AsError(err)
 	status := e.Code.HTTPStatus()
 	var own *slipway.Error
+	var passing *busyError
 	switch {
+	case errors.As(err, &passing):
+		status = http.StatusTooManyRequests
+		w.Header().Set("Retry-After", strconv.Itoa(int(passing.after/time.Second)))
 	case err == tooLarge:
 		status = http.StatusRequestEntityTooLarge
 		w.Header().Set("Connection", "close")
@@ -65,6 +69,9 @@ func fail(w http.ResponseWriter, r *http.Request, err error) {
 		status = http.StatusUnsupportedMediaType
 	case e.Code == slipway.Internal && !errors.As(err, &own):
 		slog.ErrorContext(r.Context(), "request failed", "path", r.URL.Path, "error", err)
+	}
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
 	}
 	text := e.Message
 	if e.Hint != "" {
@@ -92,6 +99,15 @@ func (h *handler) route(w http.ResponseWriter, r *http.Request) error {
 	if isModel {
 		return h.model(w, r, rest)
 	}
+	if rest, ok := strings.CutPrefix(path, "/v1/models/"); ok {
+		return h.v1(w, r, rest)
+	}
+	if rest, ok := strings.CutPrefix(path, "/v2/repository/models/"); ok {
+		if strings.Contains(r.URL.RawPath, "%") {
+			rest = strings.TrimPrefix(r.URL.EscapedPath(), "/v2/repository/models/")
+		}
+		return h.repositoryModel(w, r, rest)
+	}
 	switch path {
 	case "/invocations":
 		if r.Method != http.MethodPost {
@@ -109,7 +125,7 @@ func (h *handler) route(w http.ResponseWriter, r *http.Request) error {
 	}
 	switch path {
 	case "/v2", "/v2/", "/":
-		writeJSON(w, http.StatusOK, map[string]any{"name": "slipway", "version": h.version, "extensions": []string{"explain"}})
+		writeJSON(w, http.StatusOK, map[string]any{"name": "slipway", "version": h.version, "extensions": extensions})
 	case "/v2/health/live", "/health", "/ping":
 		if path == "/ping" && h.s.Ready() != nil {
 			return h.s.Ready()
@@ -120,6 +136,8 @@ func (h *handler) route(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		writeJSON(w, http.StatusOK, map[string]bool{"ready": true})
+	case "/v1/models":
+		h.v1List(w, r)
 	case "/version":
 		_, err := io.WriteString(w, h.version)
 		return err
@@ -135,6 +153,9 @@ func (h *handler) route(w http.ResponseWriter, r *http.Request) error {
 	}
 	return nil
 }
+
+// extensions are what the server knows beyond the protocol.
+var extensions = []string{"binary_tensor_data", "model_repository", "explain"}
 
 // model answers below /v2/models/.
 func (h *handler) model(w http.ResponseWriter, r *http.Request, rest string) error {
@@ -172,7 +193,7 @@ func (h *handler) model(w http.ResponseWriter, r *http.Request, rest string) err
 	case "ready":
 		writeJSON(w, http.StatusOK, map[string]any{"name": name, "ready": true})
 	case "":
-		writeJSON(w, http.StatusOK, metadata(e, name))
+		writeJSON(w, http.StatusOK, metadataOf(e, name))
 	default:
 		return slipway.Errorf(slipway.NotFound, "there is nothing at %s", r.URL.Path).WithHint("predictions are at POST /v2/models/%s/infer", name)
 	}
@@ -194,10 +215,16 @@ func (h *handler) answer(w http.ResponseWriter, r *http.Request, e serving.Handl
 		return err
 	}
 	defer freeBody(body)
+	// Counted from here: a client that sends slowly takes nobody's place.
+	leave, err := h.limit.enter(slipway.PrincipalOf(r.Context()), r.RemoteAddr)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	start := time.Now()
 	p := newParser(*body, e.Layout())
 	defer p.free()
-	req, err := p.infer()
+	req, err := p.read(r)
 	if err != nil {
 		return err
 	}
@@ -210,48 +237,33 @@ func (h *handler) answer(w http.ResponseWriter, r *http.Request, e serving.Handl
 	start = time.Now()
 	out := bodies.Get().(*[]byte)
 	defer freeBody(out)
-	if *out, err = appendReply((*out)[:0], name, p.id, &a, p.only); err != nil {
+	var tail []byte
+	if *out, tail, err = appendReply((*out)[:0], name, p, &a); err != nil {
 		return err
 	}
 	w.Header()["Content-Type"] = jsonType
+	if tail != nil {
+		w.Header().Set("Content-Type", "application/octet-stream")
+		w.Header().Set(headerLength, strconv.Itoa(len(*out)))
+		*out = append(*out, tail...)
+	}
 	w.Header()["Content-Length"] = []string{strconv.Itoa(len(*out))}
 	_, _ = w.Write(*out) // the caller may be gone; the prediction is logged
 	a.Wrote(time.Since(start))
 	return nil
 }
 
+// read reads an infer request of one of its forms.
+func (p *parser) read(r *http.Request) (*serving.Request, error) {
+	if n := r.Header.Get(headerLength); n != "" {
+		if err := p.split(n); err != nil {
+			return nil, err
+		}
+		if len(p.b) == 0 {
+			return p.alone()
+		}
+	}
+	return p.infer()
+}
+
 var jsonType = []string{"application/json"}
-
-var bodies = sync.Pool{New: func() any { b := make([]byte, 0, 8192); return &b }}
-
-func freeBody(b *[]byte) {
-	if cap(*b) <= 1<<20 {
-		bodies.Put(b)
-	}
-}
-
-// readBody reads the whole body; give it back with freeBody.
-func readBody(r *http.Request) (*[]byte, error) {
-	if r.ContentLength > MaxBody {
-		return nil, tooLarge
-	}
-	b := bodies.Get().(*[]byte)
-	var err error
-	if n := int(r.ContentLength); n >= 0 && n <= 1<<20 { // a longer one must first come
-		if cap(*b) < n {
-			*b = make([]byte, 0, n)
-		}
-		*b = (*b)[:n]
-		_, err = io.ReadFull(r.Body, *b)
-	} else if *b, err = io.ReadAll(io.LimitReader(r.Body, MaxBody+1)); err == nil && len(*b) > MaxBody {
-		return nil, tooLarge
-	}
-	if err != nil {
-		freeBody(b)
-		if r.Context().Err() != nil {
-			return nil, r.Context().Err()
-		}
-		return nil, slipway.Errorf(slipway.Invalid, "the body broke off: %v", err)
-	}
-	return b, nil
-}

@@ -47,7 +47,7 @@ func startIn(t testing.TB, dir string, endpoints ...slipway.Endpoint) (*httptest
 	if err := s.Publish(context.Background(), slipway.Manifest{Number: 1, Endpoint: endpoints}); err != nil {
 		t.Fatal(err)
 	}
-	h := Handler(s, "test")
+	h := Handler(s, "test", nil)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.ServeHTTP(w, r.WithContext(slipway.WithPrincipal(r.Context(), slipway.Principal{Name: "test", Role: slipway.Writer})))
 	}))
@@ -289,7 +289,7 @@ func TestRefusals(t *testing.T) {
 		"matrix width":          {"", "", `{"inputs":[{"name":"x","shape":[1,3],"datatype":"FP64","data":[1,2,3]}]}`, 400, "has 3 columns, and the model takes 4"},
 		"unknown model":         {"", "/v2/models/dela/infer", `{}`, 404, `no endpoint "dela": there is delay`},
 		"unknown version":       {"", "/v2/models/delay/versions/9/infer", `{}`, 404, "no version 9"},
-		"unknown path":          {"GET", "/v1/models/delay", ``, 404, "nothing at"},
+		"unknown path":          {"GET", "/v9/models/delay", ``, 404, "nothing at"},
 		"method":                {"GET", "/v2/models/delay/infer", ``, 405, "another method"},
 	} {
 		t.Run(name, func(t *testing.T) {

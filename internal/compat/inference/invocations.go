@@ -37,11 +37,22 @@ func (h *handler) invocations(w http.ResponseWriter, r *http.Request) error {
 	if err := slipway.Allow(r.Context(), slipway.Writer, e.Project()); err != nil {
 		return err
 	}
+	return h.rows(w, r, e, false)
+}
+
+// rows answers rows in one of MLflow's forms.
+func (h *handler) rows(w http.ResponseWriter, r *http.Request, e serving.Handle, explain bool) error {
 	body, err := readBody(r)
 	if err != nil {
 		return err
 	}
 	defer freeBody(body)
+	// Counted from here: a client that sends slowly takes nobody's place.
+	leave, err := h.limit.enter(slipway.PrincipalOf(r.Context()), r.RemoteAddr)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	start := time.Now()
 	p := newParser(*body, e.Layout())
 	defer p.free()
@@ -51,12 +62,23 @@ func (h *handler) invocations(w http.ResponseWriter, r *http.Request) error {
 	}
 	req.Header = r.Header.Get
 	req.Parse = time.Since(start)
-	a, err := e.Answer(r.Context(), req)
+	call := e.Answer
+	if explain {
+		call = e.Explain
+	}
+	a, err := call(r.Context(), req)
 	if err != nil {
 		return err
 	}
 	start = time.Now()
 	out := append([]byte(`{"predictions": `), predictions(a.Output)...)
+	if a.Explanation != nil {
+		raw, err := json.Marshal(explanations(a.Explanation))
+		if err != nil {
+			return err
+		}
+		out = append(append(out, `, "explanations": `...), raw...)
+	}
 	if len(a.ID) > 0 {
 		w.Header().Set("X-Slipway-Prediction-Id", a.ID[0].String())
 	}

@@ -1,8 +1,6 @@
 package inference
 
 import (
-	"net/http"
-
 	"github.com/slipway-ml/slipway"
 	"github.com/slipway-ml/slipway/internal/core/serving"
 )
@@ -24,7 +22,7 @@ type modelMetadata struct {
 	Parameters map[string]any   `json:"parameters,omitempty"`
 }
 
-func metadata(e serving.Handle, name string) modelMetadata {
+func metadataOf(e serving.Handle, name string) modelMetadata {
 	signature, v := e.Signature()
 	m := modelMetadata{Name: name, Platform: "slipway", Inputs: tensors(signature.Input), Outputs: tensors(signature.Output)}
 	for _, r := range e.Resident() {
@@ -45,29 +43,4 @@ func tensors(s slipway.Schema) []tensorMetadata {
 		out = append(out, tensorMetadata{c.Name, datatype(c.Type), []int{-1}})
 	}
 	return out
-}
-
-// index answers Triton's repository index: every variant and its state.
-func (h *handler) index(w http.ResponseWriter, r *http.Request) error {
-	type row struct {
-		Name    string `json:"name"`
-		Version string `json:"version"`
-		State   string `json:"state"`
-		Reason  string `json:"reason,omitempty"`
-	}
-	out := []row{}
-	for _, e := range h.s.Endpoints("") {
-		if slipway.Allow(r.Context(), slipway.Reader, e.Project) != nil {
-			continue
-		}
-		for _, v := range e.Variant {
-			at := row{Name: e.Name, Version: serving.Version(v.Model), State: "READY", Reason: string(v.Role)}
-			if !v.Ready {
-				at.State, at.Reason = "UNAVAILABLE", e.Failure
-			}
-			out = append(out, at)
-		}
-	}
-	writeJSON(w, http.StatusOK, out)
-	return nil
 }

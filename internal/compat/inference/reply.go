@@ -24,8 +24,13 @@ func datatype(t slipway.Type) string {
 	return "FP64"
 }
 
-// appendReply writes the answer as an Open Inference Protocol reply.
-func appendReply(b []byte, endpoint, id string, a *serving.Answer, only []string) ([]byte, error) {
+// appendReply writes the answer as an Open Inference Protocol reply; tail is
+// the outputs that go behind it.
+func appendReply(b []byte, endpoint string, p *parser, a *serving.Answer) (reply, tail []byte, err error) {
+	if err := p.know(a); err != nil {
+		return b, nil, err
+	}
+	id := p.id
 	b = append(b, `{"model_name":`...)
 	b = appendText(b, endpoint)
 	b = append(b, `,"model_version":`...)
@@ -55,9 +60,9 @@ func appendReply(b []byte, endpoint, id string, a *serving.Answer, only []string
 		b = appendText(b, a.Variant.Release)
 	}
 	if x := a.Explanation; x != nil {
-		about, err := json.Marshal(map[string]any{"features": x.Feature, "outputs": x.Output, "space": x.Space, "method": x.Method})
+		about, err := json.Marshal(aboutExplanation(x))
 		if err != nil {
-			return nil, err
+			return b, nil, err
 		}
 		b = append(append(b, `,"explanation":`...), about...)
 	}
@@ -65,24 +70,48 @@ func appendReply(b []byte, endpoint, id string, a *serving.Answer, only []string
 	first := true
 	for i := range a.Output.Series {
 		s := &a.Output.Series[i]
-		if only != nil && !slices.Contains(only, s.Name) {
+		wanted, binary := p.wants(s.Name)
+		if !wanted {
 			continue
 		}
 		if !first {
 			b = append(b, ',')
 		}
 		first = false
-		b = appendSeries(b, s, a.Output.Rows)
-	}
-	for _, name := range only {
-		if a.Output.Column(name) == nil {
-			return nil, slipway.Errorf(slipway.Invalid, "the model has no output %q", name)
+		if binary {
+			b, tail = appendBehind(b, tail, s, a.Output.Rows)
+		} else {
+			b = appendSeries(b, s, a.Output.Rows)
 		}
 	}
 	if a.Explanation != nil {
 		b = appendExplanation(b, a.Explanation, first)
 	}
-	return append(b, "]}"...), nil
+	return append(b, "]}"...), tail, nil
+}
+
+// know refuses a request for outputs that the answer does not have.
+func (p *parser) know(a *serving.Answer) error {
+	for _, o := range p.only {
+		if a.Output.Column(o.name) == nil {
+			return slipway.Errorf(slipway.Invalid, "the model has no output %q", o.name)
+		}
+	}
+	return nil
+}
+
+// wants reports whether the caller wants an output, and whether behind the JSON.
+func (p *parser) wants(name string) (wanted, binary bool) {
+	if p.only == nil {
+		return true, p.binary
+	}
+	i := slices.IndexFunc(p.only, func(o requested) bool { return o.name == name })
+	return i >= 0, i >= 0 && p.only[i].binary
+}
+
+// aboutExplanation says what the numbers of an explanation mean.
+func aboutExplanation(x *serving.Explanation) any {
+	return map[string]any{"features": x.Feature, "outputs": x.Output, "space": x.Space, "method": x.Method}
 }
 
 // appendExplanation writes two more outputs: shap_values, rows × outputs ×

@@ -23,7 +23,15 @@ type parser struct {
 	guess  int // the field that probably comes next
 	id     string
 	params map[string]json.RawMessage
-	only   []string // outputs that the caller wants; nil for all
+	only   []requested // outputs that the caller wants; nil for all
+	tail   []byte      // tensors behind the JSON that no input has taken yet
+	binary bool        // outputs go behind the JSON of the reply unless asked for otherwise
+}
+
+// requested is an output that the caller wants.
+type requested struct {
+	name   string
+	binary bool
 }
 
 var parsers = sync.Pool{New: func() any { return &parser{} }}
@@ -42,7 +50,7 @@ func (p *parser) free() {
 	if cap(p.column.float) > 1<<16 || cap(p.column.text) > 1<<16 || cap(p.matrix) > 1<<16 {
 		return
 	}
-	p.b, p.layout, p.series, p.params, p.only, p.arena.float = nil, nil, nil, nil, nil, nil
+	p.b, p.layout, p.series, p.params, p.only, p.arena.float, p.tail = nil, nil, nil, nil, nil, nil, nil
 	parsers.Put(p)
 }
 
@@ -70,6 +78,9 @@ func (p *parser) infer() (*serving.Request, error) {
 	if err == nil {
 		err = p.end()
 	}
+	if err == nil && len(p.tail) > 0 {
+		err = slipway.Errorf(slipway.Invalid, "%d bytes behind the JSON belong to no input", len(p.tail))
+	}
 	if err == nil && !inputs {
 		err = slipway.Errorf(slipway.Invalid, "the request has no inputs").WithHint(`send {"inputs": [{"name": …, "shape": [1], "datatype": "FP64", "data": [1.5]}, …]}`)
 	}
@@ -88,17 +99,31 @@ func (p *parser) parameters() error {
 }
 
 func (p *parser) outputs() error {
-	p.only = []string{}
+	p.only = []requested{}
 	return p.list(func() error {
-		return p.each(func(key []byte) error {
+		var o requested
+		said := struct {
+			Binary *bool `json:"binary_data"`
+		}{}
+		err := p.each(func(key []byte) error {
+			if string(key) == "parameters" {
+				raw, err := p.skip()
+				if err == nil && json.Unmarshal(raw, &said) != nil {
+					err = p.malformed("an object of parameters")
+				}
+				return err
+			}
 			if string(key) != "name" {
 				_, err := p.skip()
 				return err
 			}
 			name, err := p.str()
-			p.only = append(p.only, string(name))
+			o.name = string(name)
 			return err
 		})
+		o.binary = said.Binary != nil && *said.Binary
+		p.only = append(p.only, o)
+		return err
 	})
 }
 
@@ -110,6 +135,8 @@ func (p *parser) request() (*serving.Request, error) {
 	}
 	for name, raw := range p.params {
 		switch i := p.layout.Find([]byte(name)); {
+		case name == "binary_data_output":
+			p.binary = string(raw) == "true"
 		case name == "explain":
 			r.Explain = string(raw) == "true"
 		case name == "unit":

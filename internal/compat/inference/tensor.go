@@ -15,7 +15,8 @@ func (p *parser) tensor() error {
 		return err
 	}
 	var name []byte
-	named, kind, data := false, slipway.Type(""), -1
+	named, data := false, -1
+	var from source
 	p.shape = p.shape[:0]
 	read := false
 	err := p.each(func(key []byte) (err error) {
@@ -24,16 +25,18 @@ func (p *parser) tensor() error {
 			name, err = p.str()
 			named = true
 		case "datatype":
-			kind, err = p.datatype()
+			from.datatype, err = p.datatype()
 		case "shape":
 			err = p.list(p.dimension)
 		case "data":
 			data = p.at
 			if read = named && len(p.shape) > 0; read {
-				err = p.data(name, kind) // the usual order: nothing is read twice
+				err = p.data(name, from) // the usual order: nothing is read twice
 			} else {
 				_, err = p.skip()
 			}
+		case "parameters":
+			from.binary, err = p.beside()
 		default:
 			_, err = p.skip()
 		}
@@ -44,6 +47,10 @@ func (p *parser) tensor() error {
 		return err
 	case !named:
 		return slipway.Errorf(slipway.Invalid, "an input has no name")
+	case from.binary != nil && data >= 0:
+		return slipway.Errorf(slipway.Invalid, "the input %q has data here and behind the JSON", clip(name))
+	case from.binary != nil:
+		return p.data(name, from)
 	case data < 0:
 		return slipway.Errorf(slipway.Invalid, "the input %q has no data", clip(name))
 	case read:
@@ -51,7 +58,7 @@ func (p *parser) tensor() error {
 	}
 	end := p.at
 	p.at = data
-	err = p.data(name, kind)
+	err = p.data(name, from)
 	p.at = end
 	return err
 }
@@ -87,8 +94,8 @@ func (p *parser) compact() (done bool, err error) {
 		return false, nil
 	}
 	word, ok := p.plain()
-	kind, known := datatypes[string(word)]
-	if !ok || !known || !p.word(`,"data":`) {
+	kind := typeOf(word)
+	if !ok || kind == "" || !p.word(`,"data":`) {
 		return false, nil
 	}
 	f := &p.layout.Field[at]
@@ -96,10 +103,27 @@ func (p *parser) compact() (done bool, err error) {
 		kind = f.Type
 	}
 	p.column.reset(f.Name, kind, f)
+	if rows == 1 && p.single(kind) {
+		return true, p.put(at)
+	}
 	if err := p.flat(&p.column, 1); err != nil || p.column.rows() != rows || !p.word("}") {
 		return false, nil
 	}
 	return true, p.put(at)
+}
+
+// single reads a list of one short number and the end of its tensor. It passes
+// over nothing when something else comes.
+func (p *parser) single(kind slipway.Type) bool {
+	from := p.at
+	if kind == slipway.Float && p.word("[") {
+		if v, ok := p.short(); ok && p.word("]}") {
+			p.column.float = append(p.column.float, v)
+			return true
+		}
+	}
+	p.at = from
+	return false
 }
 
 // plain reads the rest of a string that has nothing to decode, and its end.
@@ -129,7 +153,20 @@ func (p *parser) next(name []byte) int {
 var datatypes = map[string]slipway.Type{
 	"FP64": slipway.Float, "FP32": slipway.Float, "FP16": slipway.Float, "BYTES": slipway.Text, "BOOL": slipway.Bool,
 	"INT64": slipway.Int, "INT32": slipway.Int, "INT16": slipway.Int, "INT8": slipway.Int,
-	"UINT64": slipway.Int, "UINT32": slipway.Int, "UINT16": slipway.Int, "UINT8": slipway.Int,
+	"BF16": slipway.Float, "UINT64": slipway.Int, "UINT32": slipway.Int, "UINT16": slipway.Int, "UINT8": slipway.Int,
+}
+
+// typeOf is what a datatype stands for, "" when it is none.
+func typeOf(word []byte) slipway.Type {
+	switch string(word) { // the common ones without the map
+	case "FP64", "FP32":
+		return slipway.Float
+	case "BYTES":
+		return slipway.Text
+	case "INT64":
+		return slipway.Int
+	}
+	return datatypes[string(word)]
 }
 
 // dimension reads a number of the shape.
@@ -142,28 +179,32 @@ func (p *parser) dimension() error {
 	return err
 }
 
-// datatype reads an OIP datatype as the type it stands for.
-func (p *parser) datatype() (slipway.Type, error) {
+// datatype reads an OIP datatype.
+func (p *parser) datatype() ([]byte, error) {
 	b, err := p.str()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	if kind, known := datatypes[string(b)]; known {
-		return kind, nil
+	return b, knownType(b)
+}
+
+func knownType(b []byte) error {
+	if typeOf(b) != "" {
+		return nil
 	}
-	return "", slipway.Errorf(slipway.Invalid, "%q is no datatype", clip(b)).WithHint("the protocol has BOOL, INT8 to INT64, UINT8 to UINT64, FP16 to FP64 and BYTES")
+	return slipway.Errorf(slipway.Invalid, "%q is no datatype", clip(b)).WithHint("the protocol has BOOL, INT8 to INT64, UINT8 to UINT64, FP16 to FP64 and BYTES")
 }
 
 // data reads the values of a tensor, flat or nested.
-func (p *parser) data(name []byte, kind slipway.Type) error {
+func (p *parser) data(name []byte, from source) error {
 	if len(p.shape) == 2 && p.shape[1] != 1 && p.layout.Find(name) < 0 {
-		return p.table(name)
+		return p.table(name, from)
 	}
-	at, err := p.begin(name, kind)
+	at, err := p.begin(name, typeOf(from.datatype))
 	if err != nil {
 		return err
 	}
-	if err := p.flat(&p.column, len(p.shape)); err != nil {
+	if err := p.fill(from, len(p.shape)); err != nil {
 		return err
 	}
 	want := p.column.rows()
@@ -217,13 +258,13 @@ func (p *parser) flat(c *column, depth int) error {
 
 // table reads a tensor of rows × inputs: numbers, in the order of the model's
 // signature.
-func (p *parser) table(name []byte) error {
+func (p *parser) table(name []byte, from source) error {
 	width := p.shape[1]
 	if wants := p.layout.Whole; wants > 0 && width != wants {
 		return slipway.Errorf(slipway.Invalid, "the input %q has %d columns, and the model takes %d", clip(name), width, wants).WithHint("it takes %s", p.wanted())
 	}
 	p.column.reset(string(name), slipway.Float, nil)
-	if err := p.flat(&p.column, 2); err != nil {
+	if err := p.fill(from, 2); err != nil {
 		return err
 	}
 	all := append(p.matrix[:0], p.column.float...)

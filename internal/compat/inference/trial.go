@@ -34,7 +34,7 @@ func (t Trial) Serve(ctx context.Context, v slipway.ModelVersion) (h http.Handle
 	if err := s.Publish(ctx, m); err != nil {
 		return nil, "", nil, errors.Join(err, close())
 	}
-	inner := Handler(s, "trial")
+	inner := Handler(s, "trial", nil)
 	h = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		inner.ServeHTTP(w, r.WithContext(slipway.WithPrincipal(r.Context(), slipway.Principal{Name: "gate", Role: slipway.Writer, Project: v.Project})))
 	})

@@ -42,9 +42,9 @@ func server(t testing.TB, dsn string, registry *mlflow.Registry) *httptest.Serve
 	return srv
 }
 
-// client runs a script of testdata with the MLflow that the interpreter which
+// script runs a program of testdata with the MLflow that the interpreter which
 // SLIPWAY_TEST_PYTHON names has installed.
-func client(t *testing.T, script, dsn string) {
+func script(t *testing.T, name, dsn string) {
 	t.Helper()
 	python := os.Getenv("SLIPWAY_TEST_PYTHON")
 	if python == "" {
@@ -53,7 +53,7 @@ func client(t *testing.T, script, dsn string) {
 	srv := server(t, dsn, nil)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, python, filepath.Join("testdata", script))
+	cmd := exec.CommandContext(ctx, python, filepath.Join("testdata", name))
 	cmd.Env = append(os.Environ(), "MLFLOW_TRACKING_URI="+srv.URL, "MLFLOW_DISABLE_TELEMETRY=true", "GIT_PYTHON_REFRESH=quiet",
 		"MLFLOW_HTTP_REQUEST_MAX_RETRIES=1", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR=false", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT=1")
 	out, err := cmd.CombinedOutput()
@@ -64,13 +64,13 @@ func client(t *testing.T, script, dsn string) {
 
 // TestUnmodifiedClient runs testdata/client.py on each database.
 func TestUnmodifiedClient(t *testing.T) {
-	dbtest.EachDSN(t, func(t *testing.T, dsn string) { client(t, "client.py", dsn) })
+	dbtest.EachDSN(t, func(t *testing.T, dsn string) { script(t, "client.py", dsn) })
 }
 
 // TestUnmodifiedClientOfModels runs testdata/models.py.
 func TestUnmodifiedClientOfModels(t *testing.T) {
 	t.Parallel()
-	client(t, "models.py", filepath.Join(t.TempDir(), "test.db"))
+	script(t, "models.py", filepath.Join(t.TempDir(), "test.db"))
 }
 
 // say sends a request and returns status and decoded body.

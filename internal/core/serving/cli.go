@@ -14,9 +14,9 @@ import (
 	"github.com/slipway-ml/slipway/internal/kit/term"
 )
 
-// Commands is `slipway serve`, `predict`, `explain` and `endpoints`.
+// Commands is `slipway serve`, `gateway`, `predict`, `explain` and `endpoints`.
 func Commands(e *cli.Env, local Local) []*cobra.Command {
-	return []*cobra.Command{serveCommand(e, local), predictCommand(e, local), explainCommand(e), endpointsCommand(e)}
+	return []*cobra.Command{serveCommand(e, local), gatewayCommand(e, local), predictCommand(e, local), explainCommand(e), endpointsCommand(e)}
 }
 
 // predictOptions are the flags of `slipway predict`.
@@ -213,8 +213,9 @@ func (x LoggedExplanation) show(t *term.IO, w io.Writer, top int) {
 }
 
 func endpointsCommand(e *cli.Env) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:     "endpoints",
+		Aliases: []string{"endpoint"},
 		Short:   "Show who answers: variants, traffic, rates, latency, failures",
 		Example: "  slipway endpoints\n  slipway endpoints --json",
 		Args:    cobra.NoArgs,
@@ -243,6 +244,8 @@ func endpointsCommand(e *cli.Env) *cobra.Command {
 			})
 		},
 	}
+	cmd.AddCommand(topCommand(e))
+	return cmd
 }
 
 func micros(us float64) string {

@@ -2,15 +2,12 @@ package serving
 
 import (
 	"context"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
-	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -24,6 +21,10 @@ import (
 type Local struct {
 	Loaders []predictor.Loader
 	Handler func(*Service) http.Handler // the inference protocols
+	// Check refuses settings that cannot work.
+	Check func() error
+	// GRPC answers them over gRPC on l, until stop is called.
+	GRPC func(s *Service, who func(*http.Request) (slipway.Principal, error), l net.Listener) (stop func(context.Context))
 	// Files finds the files of a dataset version, such as flights@v3; nil when
 	// batches are read from files only.
 	Files func(ctx context.Context, e *cli.Env, dataset string) ([]string, error)
@@ -31,7 +32,7 @@ type Local struct {
 
 // serveOptions are the flags of `slipway serve`.
 type serveOptions struct {
-	listen, name, log string
+	listen, grpc, name, log string
 }
 
 func serveCommand(e *cli.Env, local Local) *cobra.Command {
@@ -54,16 +55,15 @@ A pickle or a Python file executes its code: serve only what you trust.`,
 		},
 	}
 	cmd.Flags().StringVar(&o.listen, "listen", defaultInference, "address to listen on; one beyond this machine needs SLIPWAY_TOKEN")
+	cmd.Flags().StringVar(&o.grpc, "grpc", "", "address for gRPC, or off (default: the port after --listen)")
 	cmd.Flags().StringVar(&o.name, "name", "", "name of the endpoint (default: of the file)")
 	cmd.Flags().StringVar(&o.log, "log", "", "folder that keeps the prediction log (default: gone when the command ends)")
 	return cmd
 }
 
 func (o *serveOptions) run(ctx context.Context, e *cli.Env, local Local, path string) (err error) {
-	token := e.Getenv("SLIPWAY_TOKEN")
-	if !web.Loopback(o.listen) && token == "" {
-		return slipway.Errorf(slipway.Invalid, "%s is reached from beyond this machine, and there is no token", o.listen).
-			WithHint("set SLIPWAY_TOKEN, which callers then send as `Authorization: Bearer …`")
+	if err := errors.Join(local.Check(), o.guarded(e)); err != nil {
+		return err
 	}
 	dir := e.Path(o.log)
 	if o.log == "" {
@@ -77,63 +77,29 @@ func (o *serveOptions) run(ctx context.Context, e *cli.Env, local Local, path st
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	l, err := listen(o.listen)
+	d, err := openDoors(s, local, e.Getenv("SLIPWAY_TOKEN"), o.listen, o.grpc)
 	if err != nil {
 		return err
 	}
-	defer l.Close()
-	srv := &http.Server{Handler: door(token, l.Addr().String()).Wrap(local.Handler(s), false), ReadHeaderTimeout: 10 * time.Second}
-	failed := make(chan error, 1)
-	go func() { failed <- srv.Serve(l) }()
-	if err := announce(e, s, name, l.Addr().String(), o.log); err != nil {
-		return err
+	if err := announce(e, s, name, d.address, d.grpc, o.log); err != nil {
+		return errors.Join(err, d.close(ctx))
 	}
-	select {
-	case err := <-failed:
-		return slipway.Errorf(slipway.Unavailable, "the listener ended: %v", err)
-	case <-ctx.Done():
-	}
-	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	return srv.Shutdown(ending)
+	return d.wait(ctx)
 }
 
-func listen(address string) (net.Listener, error) {
-	l, err := net.Listen("tcp", address)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, slipway.Errorf(slipway.Conflict, "something else listens on %s already", address).WithHint("choose another address with --listen HOST:PORT")
-	}
-	if err != nil {
-		return nil, slipway.Errorf(slipway.Invalid, "cannot listen on %s: %v", address, err)
-	}
-	return l, nil
-}
-
-// door lets callers on this machine in, and with a token only those who have it.
-func door(token, address string) *web.Door {
-	writer := slipway.Principal{Name: "caller", Role: slipway.Writer}
-	d := &web.Door{Anyone: writer}
-	if host, _, err := net.SplitHostPort(address); err == nil {
-		d.Host = []string{host}
-	}
-	if token == "" {
-		return d
-	}
-	if name, err := os.Hostname(); err == nil {
-		d.Host = append(d.Host, name)
-	}
-	d.Anyone = slipway.Principal{}
-	d.Token = func(_ *http.Request, sent string) (slipway.Principal, error) {
-		if subtle.ConstantTimeCompare([]byte(sent), []byte(token)) != 1 {
-			return slipway.Principal{}, slipway.Errorf(slipway.Unauthenticated, "the token is not known")
+// guarded refuses addresses beyond this machine that anybody could ask.
+func (o *serveOptions) guarded(e *cli.Env) error {
+	for _, address := range []string{o.listen, o.grpc} {
+		if address != "" && address != "off" && !web.Loopback(address) && e.Getenv("SLIPWAY_TOKEN") == "" {
+			return slipway.Errorf(slipway.Invalid, "%s is reached from beyond this machine, and there is no token", address).
+				WithHint("set SLIPWAY_TOKEN, which callers then send as `Authorization: Bearer …`")
 		}
-		return writer, nil
 	}
-	return d
+	return nil
 }
 
 // announce says where the model answers, with a request to try.
-func announce(e *cli.Env, s *Service, name, address, log string) error {
+func announce(e *cli.Env, s *Service, name, address, grpc, log string) error {
 	h, err := s.Find(name, "")
 	if err != nil {
 		return err
@@ -143,11 +109,15 @@ func announce(e *cli.Env, s *Service, name, address, log string) error {
 	info := struct {
 		Endpoint string `json:"endpoint"`
 		URL      string `json:"url"`
+		GRPC     string `json:"grpc,omitempty"`
 		Example  string `json:"example,omitempty"`
-	}{name, "http://" + address + "/v2/models/" + name + "/infer", Example(signature)}
+	}{name, "http://" + address + "/v2/models/" + name + "/infer", grpc, Example(signature)}
 	return e.Print(info, func(w io.Writer) {
 		fmt.Fprintf(w, "%s answers at %s\n", name, info.URL)
 		fmt.Fprintf(w, "MLflow and SageMaker clients: http://%s/invocations\n", address)
+		if grpc != "" {
+			fmt.Fprintf(w, "gRPC: %s\n", grpc)
+		}
 		if log != "" {
 			fmt.Fprintf(w, "predictions are logged in %s\n", log)
 		}

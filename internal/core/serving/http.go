@@ -66,6 +66,7 @@ func (s *Service) Routes(a *web.API) {
 	OpGlobal.Serve(a, func(ctx context.Context, in AttributeVersion) (GlobalAttribution, error) {
 		return s.Global(ctx, in.Project, in.Model, in.Rows, in.Feature)
 	})
+	s.gatewayRoutes(a)
 	metrics := s.Metrics()
 	a.Handle("GET /metrics", slipway.Reader, func(w http.ResponseWriter, r *http.Request) error {
 		metrics.ServeHTTP(w, r)

@@ -109,6 +109,11 @@ func (s *Service) serve(ctx context.Context, m slipway.Manifest) error {
 	old, before := s.table.Load(), maps.Clone(s.trips)
 	named := map[string]Trip{}
 	for _, spec := range m.Endpoint {
+		if s.parked[spec.Project+"/"+spec.Name] {
+			next = append(next, &endpoint{spec: spec, failure: errParked})
+			s.keepTripped(spec, named)
+			continue
+		}
 		e, err := s.assemble(ctx, spec, named)
 		if err != nil {
 			errs = append(errs, err)
@@ -138,6 +143,15 @@ func (s *Service) serve(ctx context.Context, m slipway.Manifest) error {
 		s.tell(t)
 	}
 	return errors.Join(errs...)
+}
+
+// keepTripped carries over what was cut off behind an endpoint that is not loaded.
+func (s *Service) keepTripped(spec slipway.Endpoint, named map[string]Trip) {
+	for _, v := range spec.Variant {
+		if t, tripped := s.trips[v.Release]; tripped && v.Role != slipway.Champion {
+			named[v.Release] = t
+		}
+	}
 }
 
 func names(m slipway.Manifest, key string) bool {

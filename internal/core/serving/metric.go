@@ -5,6 +5,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/slipway-ml/slipway/internal/backend/predictor"
 )
 
 // metrics gives Prometheus what the records counted. The hot path knows
@@ -21,6 +23,10 @@ var (
 	breakerOpen   = prometheus.NewDesc("slipway_inference_breaker_open", "1 while the variant is cut off.", variantLabels, nil)
 	logAcked      = prometheus.NewDesc("slipway_prediction_log_acked_total", "Predictions that were logged before they were answered.", nil, nil)
 	logShed       = prometheus.NewDesc("slipway_prediction_log_shed_total", "Predictions that were refused because the log could not be written.", nil, nil)
+	workers       = prometheus.NewDesc("slipway_inference_workers", "Processes of a Python model that can answer.", variantLabels, nil)
+	waiting       = prometheus.NewDesc("slipway_inference_queue", "Requests that wait for a process of a Python model.", variantLabels, nil)
+	workerStarts  = prometheus.NewDesc("slipway_inference_worker_starts_total", "Processes that were started for a request after a rest.", variantLabels, nil)
+	workerStart   = prometheus.NewDesc("slipway_inference_worker_start_seconds", "How long the last of these starts took.", variantLabels, nil)
 	modelInfo     = prometheus.NewDesc("slipway_model_info", "1 for every model version in memory.", append(variantLabels, "content"), nil)
 )
 
@@ -35,7 +41,7 @@ func (s *Service) Metrics() http.Handler {
 }
 
 func (m metrics) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{requestsTotal, duration, batchSize, inFlight, breakerOpen, logAcked, logShed, modelInfo} {
+	for _, d := range []*prometheus.Desc{requestsTotal, duration, batchSize, inFlight, breakerOpen, logAcked, logShed, workers, waiting, workerStarts, workerStart, modelInfo} {
 		to <- d
 	}
 }
@@ -66,6 +72,13 @@ func (m metrics) variant(to chan<- prometheus.Metric, v *variant) {
 	}
 	to <- prometheus.MustNewConstMetric(breakerOpen, prometheus.GaugeValue, open, labels...)
 	to <- prometheus.MustNewConstMetric(modelInfo, prometheus.GaugeValue, 1, with(string(v.spec.Content))...)
+	if crew, ok := v.model.model.(predictor.Crew); ok {
+		w := crew.Workers()
+		to <- prometheus.MustNewConstMetric(workers, prometheus.GaugeValue, float64(w.Alive), labels...)
+		to <- prometheus.MustNewConstMetric(waiting, prometheus.GaugeValue, float64(w.Queue), labels...)
+		to <- prometheus.MustNewConstMetric(workerStarts, prometheus.CounterValue, float64(w.Starts), labels...)
+		to <- prometheus.MustNewConstMetric(workerStart, prometheus.GaugeValue, w.Start.Seconds(), labels...)
+	}
 	for i := range v.stage {
 		to <- v.stage[i].metric(duration, 1e-9, 10, 34, with(stageNames[i]))
 	}

@@ -51,10 +51,13 @@ func (s *Service) Segments(ctx context.Context, after int64) iter.Seq2[Segment, 
 }
 
 // Forget removes a gateway's sealed segments up to a number, which somebody has
-// taken in. The last one stays, since it remembers the number.
+// taken in. The last one of the own log stays, since it remembers the number.
 func (s *Service) Forget(ctx context.Context, gateway string, through int64) error {
 	if gateway != s.o.Gateway {
-		return slipway.Errorf(slipway.NotFound, "this is the gateway %s, not %s", s.o.Gateway, gateway)
+		if err := s.drop(gateway, through); err != nil {
+			return err
+		}
+		return ctx.Err()
 	}
 	list, err := s.log.list()
 	if err != nil {

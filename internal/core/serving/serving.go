@@ -93,6 +93,7 @@ type Service struct {
 	loaded   map[string]*loaded
 	record   map[string]*record // what a release did, by project, endpoint and release
 	trips    map[string]Trip    // of releases that the manifest names
+	parked   map[string]bool    // project/name of endpoints that were unloaded
 	closed   bool
 	telling  sync.WaitGroup
 }
@@ -116,7 +117,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, slipway.Errorf(slipway.Unavailable, "the serving folder cannot be made: %v", err)
 	}
-	s := &Service{o: o, started: time.Now(), loaded: map[string]*loaded{}, record: map[string]*record{}, trips: map[string]Trip{}}
+	s := &Service{o: o, started: time.Now(), loaded: map[string]*loaded{}, record: map[string]*record{}, trips: map[string]Trip{}, parked: map[string]bool{}}
 	var err error
 	if s.log, err = openLog(filepath.Join(o.Dir, "log"), o.Gateway, o.Durability, o.SegmentSize); err != nil {
 		return nil, err

@@ -128,7 +128,7 @@ func (s *Service) Ready() error {
 	t := s.acquire()
 	defer s.release(t)
 	for _, e := range t.list {
-		if e.champion == nil {
+		if e.champion == nil && e.failure != errParked {
 			return slipway.Errorf(slipway.Unavailable, "the endpoint %s is not ready: %s", e.spec.Name, slipway.AsError(e.failure).Message)
 		}
 	}

@@ -28,16 +28,22 @@ type Door struct {
 	Token func(r *http.Request, token string) (slipway.Principal, error)
 	// Host lists names, beside loopback ones, that requests may be addressed to.
 	Host []string
+	// AnyHost takes requests to any name. It is for doors through which nobody
+	// comes without a token: a foreign page that a name was rebound for has none.
+	AnyHost bool
 }
 
 const sessionCookie = "slipway_session"
+
+// Shared by all replies: a header is replaced, never changed in place.
+var nosniff, sameOrigin = []string{"nosniff"}, []string{"same-origin"}
 
 // Wrap puts the door in front of next. socket says that the listener is the
 // owner's socket.
 func (d *Door) Wrap(next http.Handler, socket bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		w.Header().Set("Referrer-Policy", "same-origin")
+		head := w.Header()
+		head["X-Content-Type-Options"], head["Referrer-Policy"] = nosniff, sameOrigin
 		if large(r) {
 			body := r.Body
 			defer linger(w, r, body)
@@ -67,7 +73,7 @@ func (d *Door) Wrap(next http.Handler, socket bool) http.Handler {
 // checkAddress refuses requests that a foreign page made a browser send, or
 // that reached us under a foreign name (DNS rebinding).
 func (d *Door) checkAddress(r *http.Request) error {
-	if !d.known(r.Host) {
+	if !d.AnyHost && !d.known(r.Host) {
 		return slipway.Errorf(slipway.Denied, "this server is not addressed as %q", r.Host).
 			WithHint("use 127.0.0.1 or localhost, or start it with --host for that name")
 	}
@@ -87,7 +93,7 @@ func (d *Door) known(hostport string) bool {
 	if err != nil {
 		host = hostport
 	}
-	if host == "localhost" {
+	if host == "localhost" || host == "127.0.0.1" {
 		return true
 	}
 	if ip := net.ParseIP(strings.Trim(host, "[]")); ip != nil && ip.IsLoopback() {
@@ -103,6 +109,9 @@ func (d *Door) known(hostport string) bool {
 
 // trade turns ?session=SECRET into a cookie and redirects to the clean address.
 func (d *Door) trade(w http.ResponseWriter, r *http.Request) bool {
+	if r.URL.RawQuery == "" {
+		return false
+	}
 	secret := r.URL.Query().Get("session")
 	if secret == "" || r.Method != http.MethodGet || !same(secret, d.Session) {
 		return false
@@ -117,8 +126,20 @@ func (d *Door) trade(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
+// Caller finds who sends a request that came by another way than HTTP, from its
+// Authorization header. It fails as Token does.
+func (d *Door) Caller(r *http.Request) (slipway.Principal, error) {
+	if len(r.Header) == 0 {
+		return d.Anyone, nil
+	}
+	return d.principal(r)
+}
+
 func (d *Door) principal(r *http.Request) (slipway.Principal, error) {
 	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if len(r.Header["Authorization"]) == 0 && len(r.Header["Cookie"]) == 0 {
+		return d.Anyone, nil
+	}
 	if user, password, basic := r.BasicAuth(); basic {
 		if token, ok = password, true; token == "" {
 			token = user

@@ -334,3 +334,33 @@ func TestAModelThatNoLongerStartsSaysSo(t *testing.T) {
 		t.Errorf("got %v, want why no worker starts", err)
 	}
 }
+
+// TestWorkersRestAndComeBack has the last worker end when nobody asks, and
+// answers every request all the same, also those that come while it ends.
+func TestWorkersRestAndComeBack(t *testing.T) {
+	m := plain(t, "Moody", predictor.Python{Workers: 2, Idle: 30 * time.Millisecond})
+	crew := m.(predictor.Crew)
+	for round := range 4 {
+		until := time.Now().Add(20 * time.Second)
+		for round < 2 && crew.Workers().Alive > 0 {
+			if time.Now().After(until) {
+				t.Fatalf("round %d: %+v", round, crew.Workers())
+			}
+			runtime.Gosched()
+		}
+		var callers sync.WaitGroup
+		for range 8 {
+			callers.Go(func() {
+				for range 5 {
+					if _, err := m.Predict(t.Context(), frame(text("mood", "good"))); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		callers.Wait()
+	}
+	if w := crew.Workers(); w.Starts < 2 || w.Start <= 0 || w.Most != 2 {
+		t.Errorf("%+v", w)
+	}
+}

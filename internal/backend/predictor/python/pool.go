@@ -31,6 +31,10 @@ type pool struct {
 	cancel context.CancelFunc
 
 	alive   atomic.Int32          // workers that can answer
+	idle    atomic.Int32          // of them, those that wait for a request
+	wake    chan struct{}         // a request waits, and a slot that rests should start its worker
+	starts  atomic.Int64          // of workers that rested
+	start   atomic.Int64          // what the last of them took, ns
 	failing atomic.Pointer[error] // why the last start failed, nil when it did not
 }
 
@@ -54,7 +58,7 @@ type answer struct {
 // newPool takes the first worker, which told what the model is, and starts
 // the others.
 func newPool(ctx context.Context, cfg predictor.Python, spec loadSpec, first *worker) (*pool, error) {
-	p := &pool{cfg: cfg, spec: spec, queue: make(chan *job, cfg.MaxQueue), quit: make(chan struct{})}
+	p := &pool{cfg: cfg, spec: spec, queue: make(chan *job, cfg.MaxQueue), quit: make(chan struct{}), wake: make(chan struct{}, cfg.Workers)}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	workers := []*worker{first}
 	var mu sync.Mutex
@@ -104,6 +108,7 @@ func (p *pool) do(ctx context.Context, j *job) (*slipway.Frame, error) {
 	}
 	select {
 	case p.queue <- j:
+		p.call()
 	default:
 		return nil, slipway.Errorf(slipway.Unavailable, "the model's queue is full: %d requests wait for %d workers", p.cfg.MaxQueue, p.cfg.Workers).
 			WithHint("try again later, or give the model more workers")
@@ -187,14 +192,28 @@ func (s *slot) run(w *worker) {
 			w = s.serve(w, s.take())
 			continue
 		}
+		rest := s.resting()
+		s.idle.Add(1)
 		select {
 		case j := <-s.queue:
+			s.idle.Add(-1)
+			if len(s.queue) > 0 { // who came meanwhile took this worker for free
+				s.call()
+			}
 			s.carry = append(s.carry, j)
 			w = s.serve(w, s.take())
 		case spare := <-s.spare:
+			s.idle.Add(-1)
 			w = s.swap(w, spare)
 		case <-w.exited:
+			s.idle.Add(-1)
+		case <-rest:
+			s.idle.Add(-1)
+			if len(s.queue) == 0 { // who comes from now on sees that nobody waits, and wakes us
+				w = s.rest(w)
+			}
 		case <-s.quit:
+			s.idle.Add(-1)
 			return
 		}
 	}
@@ -272,7 +291,7 @@ func (s *slot) restart() *worker {
 				return spare
 			}
 		}
-		pause := time.NewTimer(min(first<<min(s.crashes-1, 10), most))
+		pause := time.NewTimer(min(first<<min(max(s.crashes-1, 0), 10), most))
 		select {
 		case <-pause.C:
 		case <-s.quit:

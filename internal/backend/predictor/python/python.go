@@ -88,6 +88,7 @@ func fill(cfg, def predictor.Python) predictor.Python {
 	cfg.StartTimeout = first(cfg.StartTimeout, def.StartTimeout, 2*time.Minute)
 	cfg.Memory = first(cfg.Memory, def.Memory, 0)
 	cfg.Recycle = first(cfg.Recycle, def.Recycle, 0)
+	cfg.Idle = first(cfg.Idle, def.Idle, 0)
 	return cfg
 }
 
@@ -122,6 +123,12 @@ type model struct {
 	signature slipway.Signature
 	schema    *wireSchema // of every frame, when all types are known; else nil
 	pool      *pool
+}
+
+// Workers tells of the model's processes.
+func (m *model) Workers() predictor.Workers {
+	p := m.pool
+	return predictor.Workers{Alive: int(p.alive.Load()), Most: p.cfg.Workers, Queue: len(p.queue), Starts: p.starts.Load(), Start: time.Duration(p.start.Load())}
 }
 
 func (m *model) Signature() slipway.Signature { return m.signature }

@@ -1,0 +1,68 @@
+package app
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"strconv"
+
+	"github.com/slipway-ml/slipway"
+	"github.com/slipway-ml/slipway/internal/compat/inference"
+	"github.com/slipway-ml/slipway/internal/config"
+	"github.com/slipway-ml/slipway/internal/core/serving"
+)
+
+// listenGRPC opens the inference endpoints over gRPC. Nothing is open when the
+// setting is "off".
+func (s *server) listenGRPC() error {
+	if s.config.Get(config.GRPC) == "" {
+		s.config.Default(config.GRPC, portAfter(s.config.Get(config.Inference)))
+	}
+	if s.config.Get(config.GRPC) == "off" || s.inference == nil {
+		return nil
+	}
+	l, door, err := s.listenTCP(config.GRPC)
+	if err != nil {
+		return err
+	}
+	s.stopGRPC = inference.ListenGRPC(s.endpoints, version, door.Caller, s.limit, l)
+	return nil
+}
+
+// portAfter is the address beside another one: where gRPC is looked for first.
+func portAfter(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	n, nerr := strconv.Atoi(port)
+	if err != nil || nerr != nil {
+		return address
+	}
+	if n > 0 {
+		n++
+	}
+	return net.JoinHostPort(host, strconv.Itoa(n))
+}
+
+// endGRPC lets the calls under way end.
+func (s *server) endGRPC() {
+	if s.stopGRPC != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
+		defer cancel()
+		s.stopGRPC(ctx)
+	}
+}
+
+// limiter bounds what callers may ask, as the settings say.
+func limiter(cfg *config.Config) *inference.Limiter {
+	return inference.NewLimiter(inference.Limits{Rate: cfg.Number(config.Rate), Concurrent: int(cfg.Number(config.Parallel))})
+}
+
+// protocols is how a service answers when it has no workspace around it.
+func protocols(cfg *config.Config, local serving.Local) serving.Local {
+	limit := limiter(cfg)
+	local.Check = cfg.Validate
+	local.Handler = func(s *serving.Service) http.Handler { return inference.Handler(s, version, limit) }
+	local.GRPC = func(s *serving.Service, who func(*http.Request) (slipway.Principal, error), l net.Listener) func(context.Context) {
+		return inference.ListenGRPC(s, version, who, limit, l)
+	}
+	return local
+}
