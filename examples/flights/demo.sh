@@ -132,7 +132,7 @@ month 12 2014-01-01
 run slipway release history
 
 bold "8  Which retraining policy would have been right?"
-run slipway backtest --from 2013-04-01 --to 2014-01-01 --last 90d --param prepare.test_days=31
+run slipway backtest --from 2013-04-01 --to 2014-01-01 --last 90d --param prepare.test_days=31 --metric log_loss
 
 bold "9  Month by month: with the loop, and had version 1 stayed"
 run slipway monitor compare --with flight-delay@v1 --by month --metric roc_auc --metric log_loss
