@@ -144,7 +144,7 @@ row["departed_at"] = row["departed_at"].astype(str).str.replace(" ", "T")
 print(slipway.predict("flight-delay", row).id)
 PY
 )
-replay 2014-01-01 2014-01-02 >/dev/null
+replay 2014-01-01 2014-01-01T06:00:00Z >/dev/null
 say "where one answer came from"
 run slipway trace "$id"
 run slipway audit verify
