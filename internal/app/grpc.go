@@ -12,16 +12,27 @@ import (
 	"github.com/slipway-ml/slipway/internal/core/serving"
 )
 
-// listenGRPC opens the inference endpoints over gRPC. Nothing is open when the
-// setting is "off".
-func (s *server) listenGRPC() error {
+// chooseGRPC gives gRPC the port after that of the HTTP endpoints when nobody
+// chose one. It is asked before port 0 of those has become a real one.
+func (s *server) chooseGRPC() {
 	if s.config.Get(config.GRPC) == "" {
 		s.config.Default(config.GRPC, portAfter(s.config.Get(config.Inference)))
+		s.grpcImplied = true
 	}
+}
+
+// listenGRPC opens the inference endpoints over gRPC. Nothing is open when the
+// setting is "off", nor when something else has the port and nobody asked for
+// that one: who does not use gRPC shall not have to care.
+func (s *server) listenGRPC() error {
 	if s.config.Get(config.GRPC) == "off" || s.inference == nil {
 		return nil
 	}
 	l, door, err := s.listenTCP(config.GRPC)
+	if s.grpcImplied && slipway.IsCode(err, slipway.Conflict) {
+		s.config.Set(config.GRPC, "off")
+		return nil
+	}
 	if err != nil {
 		return err
 	}

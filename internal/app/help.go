@@ -14,7 +14,7 @@ var groups = []struct{ id, title, commands string }{
 	{"models", "Models:", "model gate deploy release rollout rollback"},
 	{"serving", "Serving:", "serve gateway endpoints predict explain"},
 	{"watching", "Watching:", "monitor alerts labels retrain backtest replay"},
-	{"house", "House:", "up wait trace audit token content config completion help"},
+	{"house", "House:", "up wait trace audit token import export gc content config completion help"},
 }
 
 // group puts every command under its heading. Cobra adds help and completion

@@ -37,6 +37,7 @@ type server struct {
 	endpoints    *serving.Service
 	limit        *inference.Limiter
 	stopGRPC     func(context.Context)               // nil while nobody listens
+	grpcImplied  bool                                // nobody chose its address
 	hasToken     func(context.Context) (bool, error) // whether anybody could come in from beyond this machine
 	capabilities []capability
 	dispatcher   *dispatcher

@@ -125,6 +125,7 @@ func (s *server) listen() (open []*http.Server, err error) {
 		return nil, err
 	}
 	s.door.Session = hex.EncodeToString(secret)
+	s.chooseGRPC()
 	for _, l := range []struct {
 		setting string
 		handler http.Handler
@@ -208,8 +209,11 @@ func (s *server) announce(env *cli.Env) {
 	fmt.Fprintf(&b, "interface   %s\n", info.Session)
 	fmt.Fprintf(&b, "MLflow      mlflow.set_tracking_uri(%q)\n", info.URL)
 	fmt.Fprintf(&b, "inference   %s/v2\n", info.Inference)
-	if info.GRPC != "off" {
+	switch {
+	case info.GRPC != "off":
 		fmt.Fprintf(&b, "gRPC        %s\n", info.GRPC)
+	case s.grpcImplied:
+		fmt.Fprintf(&b, "gRPC        off: something else has the port after that of inference (--grpc HOST:PORT)\n")
 	}
 	fmt.Fprintf(&b, "workspace   %s\n", info.Workspace)
 	fmt.Fprint(env.IO.Out, b.String())

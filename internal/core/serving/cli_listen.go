@@ -23,7 +23,7 @@ type doors struct {
 }
 
 // openDoors listens for HTTP and, unless it is "off", for gRPC: on the port after
-// the other one when grpc is "".
+// the other one when grpc is "", if nothing else has that.
 func openDoors(s *Service, local Local, token, address, grpc string) (*doors, error) {
 	l, err := listen(address, "--listen")
 	if err != nil {
@@ -31,16 +31,19 @@ func openDoors(s *Service, local Local, token, address, grpc string) (*doors, er
 	}
 	d := &doors{address: l.Addr().String(), failed: make(chan error, 1)}
 	who := door(token, d.address)
-	if grpc == "" {
+	implied := grpc == ""
+	if implied {
 		grpc = after(address, l.Addr())
 	}
 	if grpc != "off" {
 		rpc, err := listen(grpc, "--grpc")
-		if err != nil {
+		switch {
+		case err == nil:
+			d.grpc = rpc.Addr().String()
+			d.stop = local.GRPC(s, who.Caller, rpc)
+		case !implied || !slipway.IsCode(err, slipway.Conflict):
 			return nil, errors.Join(err, l.Close())
 		}
-		d.grpc = rpc.Addr().String()
-		d.stop = local.GRPC(s, who.Caller, rpc)
 	}
 	d.http = &http.Server{Handler: who.Wrap(local.Handler(s), false), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10, ReadTimeout: 5 * time.Minute, IdleTimeout: 5 * time.Minute}
 	go func() { d.failed <- d.http.Serve(l) }()
