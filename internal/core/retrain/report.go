@@ -32,7 +32,7 @@ type Policy struct {
 	ByBatch []float64      `json:"by_batch"`
 	Window  []string       `json:"window"` // which training window answered each batch
 	Trial   []time.Time    `json:"trained_at"`
-	Verdict string         `json:"verdict"` // wins, loses, undecided: against never
+	Verdict string         `json:"verdict"` // wins, loses, undecided or same: against never
 }
 
 // day is the block of intervals and differences.
@@ -65,11 +65,11 @@ func (s *Service) compare(ctx context.Context, h *history, windows []string) (Re
 	if err != nil {
 		return r, err
 	}
-	if r.Oracle, err = s.judge(ctx, h, oracle, base, math.NaN()); err != nil {
+	if r.Oracle, err = s.judge(ctx, h, oracle, never, base, math.NaN()); err != nil {
 		return r, err
 	}
 	for _, p := range paths {
-		judged, err := s.judge(ctx, h, p, base, r.Oracle.Value.Value)
+		judged, err := s.judge(ctx, h, p, never, base, r.Oracle.Value.Value)
 		if err != nil {
 			return r, err
 		}
@@ -211,7 +211,7 @@ func (s *Service) oracle(ctx context.Context, h *history, windows []string) (pat
 }
 
 // judge scores a path and compares it with never on the same rows.
-func (s *Service) judge(ctx context.Context, h *history, p path, base Scored, oracle float64) (Policy, error) {
+func (s *Service) judge(ctx context.Context, h *history, p, never path, base Scored, oracle float64) (Policy, error) {
 	all, err := s.follow(ctx, h, p)
 	if err != nil {
 		return Policy{}, err
@@ -228,6 +228,8 @@ func (s *Service) judge(ctx context.Context, h *history, p path, base Scored, or
 	gain = h.metric.Gain(gain)
 	out.Gain = &gain
 	switch {
+	case slices.Equal(p.answers, never.answers):
+		out.Verdict = "same" // it never retrained either
 	case gain.State != stat.Enough:
 	case gain.Low > 0:
 		out.Verdict = "wins"
