@@ -21,8 +21,10 @@ func (s *Service) Handle(ctx context.Context, e slipway.Event) error {
 		return s.finished(ctx, e)
 	case "gate.decided":
 		return s.decided(ctx, e)
+	case "release.activated", "release.retired", "release.rolled_back":
+		return s.released(ctx, e)
 	}
-	return s.released(ctx, e)
+	return nil
 }
 
 // finishedRun is what run.finished says.
