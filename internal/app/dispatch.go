@@ -33,14 +33,16 @@ type consumer struct {
 type dispatcher struct {
 	db        *db.DB
 	consumers []consumer
+	log       reader
 	mu        sync.Mutex
 	at        map[string]int64 // how far each consumer is
 	held      map[string]error // what keeps a consumer from going on
 	moved     *sync.Cond
+	waiting   int // how many wait for consumers, who then make haste
 }
 
 func newDispatcher(d *db.DB, consumers []consumer) *dispatcher {
-	x := &dispatcher{db: d, consumers: consumers, at: map[string]int64{}, held: map[string]error{}}
+	x := &dispatcher{db: d, log: reader{db: d, end: -1}, consumers: consumers, at: map[string]int64{}, held: map[string]error{}}
 	x.moved = sync.NewCond(&x.mu)
 	return x
 }
@@ -76,10 +78,12 @@ func (d *dispatcher) serve(ctx context.Context, c consumer) {
 	passed := 0 // foreign events since the position was written down
 	for ctx.Err() == nil {
 		after := d.position(c.name)
-		events, err := d.db.Events(ctx, after, batch)
+		events, err := d.log.after(ctx, after)
 		if err == nil && len(events) == 0 {
-			err = d.db.WaitEvent(ctx, after)
-			if err == nil {
+			if err = d.db.WaitEvent(ctx, after); err == nil {
+				if rest := d.log.fresh(after); rest > 0 && !d.hurried() {
+					pause(ctx, rest)
+				}
 				continue
 			}
 		}
@@ -90,23 +94,46 @@ func (d *dispatcher) serve(ctx context.Context, c consumer) {
 			}
 			continue
 		}
-		for _, e := range events {
-			wanted := slices.Contains(c.verbs, e.Verb)
-			if wanted {
-				err := d.deliver(ctx, c, e)
-				d.hold(c.name, err)
-				if err != nil { // it is offered again, from where the consumer is
-					pause(ctx, time.Second)
-					break
-				}
+		d.hand(ctx, c, events, &passed)
+	}
+}
+
+// settleTime is how much work of a consumer its position may leave unwritten:
+// after a crash it does that much again. Quick work on many events is then
+// written down once, and each event that takes long as soon as it is done.
+const settleTime = 50 * time.Millisecond
+
+// hand gives a consumer what it wants of some events. It ends early at one that
+// can be neither handled nor passed, which is then offered again.
+func (d *dispatcher) hand(ctx context.Context, c consumer, events []slipway.Event, passed *int) {
+	var since time.Time // when the first work began that is not written down
+	var reached int64
+	for _, e := range events {
+		if slices.Contains(c.verbs, e.Verb) {
+			if since.IsZero() {
+				since = time.Now()
 			}
-			if passed++; wanted || passed >= batch {
-				d.settle(ctx, c.name, e.Number, true)
-				passed = 0
-			} else if e.Number == events[len(events)-1].Number {
-				d.settle(ctx, c.name, e.Number, false)
+			err := d.deliver(ctx, c, e)
+			d.hold(c.name, err)
+			if err != nil {
+				if reached > 0 {
+					d.settle(ctx, c.name, reached, true)
+				}
+				pause(ctx, time.Second)
+				return
 			}
 		}
+		reached = e.Number
+		if *passed++; *passed >= batch || !since.IsZero() && time.Since(since) > settleTime {
+			d.settle(ctx, c.name, reached, true)
+			*passed, since, reached = 0, time.Time{}, 0
+		}
+	}
+	if reached > 0 {
+		if !since.IsZero() {
+			*passed = 0
+		}
+		d.settle(ctx, c.name, reached, !since.IsZero())
 	}
 }
 
@@ -185,6 +212,13 @@ func (d *dispatcher) settle(ctx context.Context, name string, number int64, writ
 	d.moved.Broadcast()
 }
 
+// hurried reports whether anybody waits for the consumers.
+func (d *dispatcher) hurried() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.waiting > 0
+}
+
 func (d *dispatcher) position(name string) int64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -229,6 +263,8 @@ func (d *dispatcher) reach(ctx context.Context, number int64, name string) error
 	defer stop()
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.waiting++
+	defer func() { d.waiting-- }()
 	for ctx.Err() == nil {
 		behind := false
 		for _, c := range d.consumers {
