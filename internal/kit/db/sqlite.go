@@ -118,6 +118,9 @@ func (c *sqliteConn) setUp(path string, write, foreign bool) error {
 			return err
 		}
 	}
+	if err := keepPlans(c.conn); err != nil {
+		return err
+	}
 	set := []string{"PRAGMA foreign_keys = ON", "PRAGMA case_sensitive_like = ON"}
 	if write {
 		// NORMAL syncs when the log is folded into the file; walSync makes every
