@@ -32,10 +32,17 @@ func (s *Store) Batch(ctx context.Context) *Batch {
 }
 
 // Put stores everything r gives; see Store.Put.
-func (b *Batch) Put(r io.Reader) (slipway.Digest, int64, error) {
+func (b *Batch) Put(r io.Reader) (slipway.Digest, int64, error) { return b.put(r, false) }
+
+// PutStream stores everything r gives; see Store.PutStream.
+func (b *Batch) PutStream(r io.Reader) (slipway.Digest, int64, error) { return b.put(r, true) }
+
+// put stores everything r gives; as a stream, much of it is not cut.
+func (b *Batch) put(r io.Reader, stream bool) (slipway.Digest, int64, error) {
 	buf := records.Get().(*[]byte)
 	defer records.Put(buf)
-	n, err := readUpTo(withContext(b.ctx, r), (*buf)[recordHeaderSize:])
+	r = withContext(b.ctx, r)
+	n, err := readUpTo(r, (*buf)[recordHeaderSize:])
 	if err != nil {
 		return "", 0, err
 	}
@@ -43,11 +50,22 @@ func (b *Batch) Put(r io.Reader) (slipway.Digest, int64, error) {
 		return b.putRecord((*buf)[:recordHeaderSize+n])
 	}
 	head := (*buf)[recordHeaderSize:][:n]
-	whole := withContext(b.ctx, io.MultiReader(bytes.NewReader(head), r))
 	if isParquet(head) {
-		return b.putWhole(nil, whole)
+		return b.putWhole(nil, io.MultiReader(bytes.NewReader(head), r))
 	}
-	return b.putCut(whole)
+	if !stream {
+		return b.putCut(io.MultiReader(bytes.NewReader(head), r))
+	}
+	more := make([]byte, streamLimit-n)
+	m, err := readUpTo(r, more)
+	if err != nil {
+		return "", 0, err
+	}
+	all := io.MultiReader(bytes.NewReader(head), bytes.NewReader(more[:m]), r)
+	if m < len(more) {
+		return b.putCut(all)
+	}
+	return b.putWhole(nil, all)
 }
 
 // PutFile stores a file; see Store.PutFile.

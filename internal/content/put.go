@@ -26,6 +26,22 @@ func (s *Store) Put(ctx context.Context, r io.Reader) (slipway.Digest, int64, er
 	return d, n, b.Commit()
 }
 
+// streamLimit is from how many bytes on PutStream keeps content whole.
+const streamLimit = 8 << 20
+
+// PutStream is Put for what will be read as it came, from its beginning to its
+// end: 8 MB and more are kept as one file. They are hashed once on the way in
+// and not on the way out, at the price of sharing nothing with content that is
+// only alike.
+func (s *Store) PutStream(ctx context.Context, r io.Reader) (slipway.Digest, int64, error) {
+	b := s.Batch(ctx)
+	d, n, err := b.PutStream(r)
+	if err != nil {
+		return "", 0, err
+	}
+	return d, n, b.Commit()
+}
+
 // PutFile stores a file, as Put does. It reads the file once and does not hold
 // it in memory. It fails with NotFound, and with Invalid if path is not a
 // regular file.

@@ -89,15 +89,17 @@ func openWhole(path string, d slipway.Digest) (Reader, error) {
 		f.Close()
 		return nil, diskError("open content", err)
 	}
-	return fileReader{f, info.Size()}, nil
+	return File{f, info.Size()}, nil
 }
 
-type fileReader struct {
+// File is the Reader of content that is kept as one file.
+type File struct {
 	*os.File
 	size int64
 }
 
-func (r fileReader) Size() int64 { return r.size }
+// Size is the file's size when it was opened, in bytes.
+func (r File) Size() int64 { return r.size }
 
 type memoryReader struct{ *bytes.Reader }
 

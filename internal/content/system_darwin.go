@@ -19,3 +19,6 @@ func accessed(info fs.FileInfo) time.Time {
 	}
 	return info.ModTime()
 }
+
+// beginSync does nothing: the sync at the end writes everything.
+func beginSync(*os.File, int64, int64) {}

@@ -228,7 +228,7 @@ func (b *Batch) putWhole(src *os.File, r io.Reader) (slipway.Digest, int64, erro
 	if src != nil && cloneFile(f, src) == nil {
 		n, err = io.Copy(sum, withContext(b.ctx, f)) // a clone cannot change while it is hashed
 	} else {
-		n, err = io.Copy(io.MultiWriter(f, sum), r)
+		n, err = copyHashed(f, sum, r)
 	}
 	if err != nil {
 		return "", 0, diskError("store content", err)

@@ -2,6 +2,8 @@ package content
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -9,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/slipway-ml/slipway"
@@ -76,6 +79,39 @@ func TestParquetIsKeptOnce(t *testing.T) {
 	files, _ := filepath.Glob(filepath.Join(dir, "*", "*", "*"))
 	if len(files) != 1 {
 		t.Errorf("it is kept as %v", files)
+	}
+}
+
+// A stream of much is kept as one file, of less as Put keeps it, and either
+// comes back; the digest is that of Put. One that breaks off leaves nothing.
+func TestPutStream(t *testing.T) {
+	for _, n := range []int{0, 100, wholeLimit, wholeLimit + 1, streamLimit - 1, streamLimit, streamLimit + 1, 40<<20 + 7} {
+		dir := t.TempDir()
+		s := openStore(t, dir, Options{})
+		b := noise(uint64(n), n)
+		d, size, err := s.PutStream(t.Context(), iotest.HalfReader(bytes.NewReader(b)))
+		if err != nil || size != int64(n) || d != slipway.DigestOf(b) {
+			t.Fatalf("%d bytes: %d under %s, %v", n, size, d, err)
+		}
+		r, err := s.Open(t.Context(), d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(r)
+		if err != nil || !bytes.Equal(got, b) {
+			t.Errorf("%d bytes: %d came back, %v", n, len(got), err)
+		}
+		if _, whole := r.(File); whole != (n >= streamLimit) {
+			t.Errorf("%d bytes are kept whole: %v", n, whole)
+		}
+		_ = r.Close()
+		_, _, err = s.PutStream(t.Context(), io.MultiReader(bytes.NewReader(noise(uint64(n)+1, n)), iotest.ErrReader(errors.New("gone"))))
+		if err == nil {
+			t.Errorf("%d bytes that broke off are stored", n)
+		}
+		if left, _ := filepath.Glob(filepath.Join(dir, "tmp", "*")); len(left) > 0 {
+			t.Errorf("%d bytes that broke off left %v", n, left)
+		}
 	}
 }
 
