@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/slipway-ml/slipway"
+	"github.com/slipway-ml/slipway/internal/content"
 	"github.com/slipway-ml/slipway/internal/kit/web"
 )
 
@@ -225,6 +226,11 @@ func (s *Service) Serve(w http.ResponseWriter, r *http.Request, at Place) error 
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": path.Base(a.Path)}))
 	h.Set("ETag", fmt.Sprintf("%q", a.Digest))
+	// A whole file goes as such, so that the system sends it without a copy.
+	if whole, ok := body.(content.File); ok {
+		http.ServeContent(w, r, "", a.At, whole.File)
+		return nil
+	}
 	http.ServeContent(w, r, "", a.At, io.NewSectionReader(body, 0, body.Size()))
 	return nil
 }

@@ -16,12 +16,15 @@ import (
 type Number float64
 
 // MarshalJSON writes a number, or "NaN".
-func (n Number) MarshalJSON() ([]byte, error) {
+func (n Number) MarshalJSON() ([]byte, error) { return n.AppendJSON(nil), nil }
+
+// AppendJSON appends what MarshalJSON returns.
+func (n Number) AppendJSON(b []byte) []byte {
 	v := storedValue(float64(n))
 	if math.IsNaN(v) {
-		return []byte(`"NaN"`), nil
+		return append(b, `"NaN"`...)
 	}
-	return strconv.AppendFloat(nil, v, 'g', -1, 64), nil
+	return strconv.AppendFloat(b, v, 'g', -1, 64)
 }
 
 // UnmarshalJSON reads a number, or a string such as "NaN" or "Infinity".

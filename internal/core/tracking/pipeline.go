@@ -86,7 +86,7 @@ func (s *Service) AddArtifact(ctx context.Context, at Place, r io.Reader) (Artif
 	if err := content.CheckPath(at.Path); err != nil {
 		return Artifact{}, err
 	}
-	d, n, err := s.o.Content.Put(ctx, r)
+	d, n, err := s.o.Content.PutStream(ctx, r)
 	if err != nil {
 		return Artifact{}, err
 	}

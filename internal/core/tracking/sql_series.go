@@ -217,13 +217,9 @@ func (s *Service) History(ctx context.Context, run, key string, steps Range) (ou
 }
 
 func readHistory(tx *db.Tx, run int64, key string, steps Range) ([]Point, error) {
-	var id int64
-	err := tx.QueryRow(`SELECT id FROM metric_series WHERE run = ? AND key = ? AND model = '' AND dataset = '' AND digest = ''`, run, key).Scan(&id)
-	if slipway.IsCode(err, slipway.NotFound) {
-		return nil, nil
-	}
+	id, err := ownSeries(tx, run, key)
 	if err != nil {
-		return nil, err
+		return nil, ignoreNotFound(err)
 	}
 	return readPoints(tx, id, steps.Low, steps.High, false)
 }
