@@ -138,17 +138,17 @@ func (s *Server) history(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	points, err := s.o.Tracking.History(ctx, id, in.Key, tracking.EveryStep)
+	from, err := offset(in.Page)
 	if err != nil {
 		return nil, err
 	}
-	from, err := offset(in.Page, len(points))
+	points, more, err := s.o.Tracking.HistoryPage(ctx, id, in.Key, from, max(0, int(in.Limit)))
 	if err != nil {
 		return nil, err
 	}
-	points, next := points[from:], ""
-	if n := int(in.Limit); n > 0 && len(points) > n {
-		points, next = points[:n], base64.StdEncoding.EncodeToString(strconv.AppendInt(nil, int64(from+n), 10))
+	next := ""
+	if more {
+		next = base64.StdEncoding.EncodeToString(strconv.AppendInt(nil, int64(from+len(points)), 10))
 	}
 	key := quote(in.Key)
 	b := append(make([]byte, 0, 64+len(points)*(80+len(key))), `{"metrics":[`...)
@@ -166,7 +166,7 @@ func (s *Server) history(ctx context.Context, c *call) (any, error) {
 }
 
 // offset reads a page token of a history.
-func offset(token string, n int) (int, error) {
+func offset(token string) (int, error) {
 	if token == "" {
 		return 0, nil
 	}
@@ -174,7 +174,7 @@ func offset(token string, n int) (int, error) {
 	if err == nil {
 		var at int
 		if at, err = strconv.Atoi(string(b)); err == nil && at >= 0 {
-			return min(at, n), nil
+			return at, nil
 		}
 	}
 	return 0, slipway.Errorf(slipway.Invalid, "Invalid page token, could not decode it")

@@ -21,8 +21,8 @@ type scanner struct {
 func scanBatch(b []byte) (id string, out tracking.Batch, ok bool) {
 	s := &scanner{b: b}
 	seen := [4]bool{}
-	ok = s.object(func(name string) bool {
-		switch name {
+	ok = s.object(func(name []byte) bool {
+		switch string(name) {
 		case "run_id":
 			return once(&seen[0]) && s.text(&id)
 		case "metrics":
@@ -57,8 +57,8 @@ func once(seen *bool) bool {
 
 func (s *scanner) metric(m *tracking.Metric) bool {
 	key, value, at := false, false, false
-	return s.object(func(name string) bool {
-		switch name {
+	return s.object(func(name []byte) bool {
+		switch string(name) {
 		case "key":
 			key = true
 			return s.text(&m.Key)
@@ -84,8 +84,8 @@ func (s *scanner) metric(m *tracking.Metric) bool {
 func (s *scanner) pairs(out *[]tracking.Pair) bool {
 	return s.array(func() bool {
 		var p tracking.Pair
-		if !s.object(func(name string) bool {
-			switch name {
+		if !s.object(func(name []byte) bool {
+			switch string(name) {
 			case "key":
 				return s.text(&p.Key)
 			case "value":
@@ -116,7 +116,7 @@ func (s *scanner) eat(c byte) bool {
 }
 
 // object calls field for every name, with the scanner at its value.
-func (s *scanner) object(field func(name string) bool) bool {
+func (s *scanner) object(field func(name []byte) bool) bool {
 	if !s.eat('{') {
 		return false
 	}
@@ -125,7 +125,7 @@ func (s *scanner) object(field func(name string) bool) bool {
 	}
 	for {
 		name, ok := s.bytes()
-		if !ok || !s.eat(':') || !field(string(name)) {
+		if !ok || !s.eat(':') || !field(name) {
 			return false
 		}
 		if s.eat('}') {
@@ -176,10 +176,13 @@ func (s *scanner) bytes() ([]byte, bool) {
 
 func (s *scanner) text(dst *string) bool {
 	b, ok := s.bytes()
-	if !ok || !utf8.Valid(b) {
+	if !ok {
 		return false
 	}
 	if string(b) != s.last {
+		if !utf8.Valid(b) {
+			return false
+		}
 		s.last = string(b)
 	}
 	*dst = s.last
@@ -188,7 +191,7 @@ func (s *scanner) text(dst *string) bool {
 
 // number is the text of a JSON number; what encoding/json would refuse, such as
 // 01 or 1., is left to it.
-func (s *scanner) number() (string, bool) {
+func (s *scanner) number() ([]byte, bool) {
 	s.space()
 	start := s.i
 	digits := func() int {
@@ -203,12 +206,12 @@ func (s *scanner) number() (string, bool) {
 	}
 	first := s.i
 	if n := digits(); n == 0 || n > 1 && s.b[first] == '0' {
-		return "", false
+		return nil, false
 	}
 	if s.i < len(s.b) && s.b[s.i] == '.' {
 		s.i++
 		if digits() == 0 {
-			return "", false
+			return nil, false
 		}
 	}
 	if s.i < len(s.b) && (s.b[s.i] == 'e' || s.b[s.i] == 'E') {
@@ -217,22 +220,22 @@ func (s *scanner) number() (string, bool) {
 			s.i++
 		}
 		if digits() == 0 {
-			return "", false
+			return nil, false
 		}
 	}
-	return string(s.b[start:s.i]), true
+	return s.b[start:s.i], true
 }
 
 func (s *scanner) float(dst *tracking.Number) bool {
 	text, ok := s.number()
-	v, err := strconv.ParseFloat(text, 64)
+	v, err := strconv.ParseFloat(string(text), 64) // the text stays on the stack
 	*dst = tracking.Number(v)
 	return ok && err == nil
 }
 
 func (s *scanner) int(dst *int64) bool {
 	text, ok := s.number()
-	v, err := strconv.ParseInt(text, 10, 64)
+	v, err := strconv.ParseInt(string(text), 10, 64)
 	*dst = v
 	return ok && err == nil
 }

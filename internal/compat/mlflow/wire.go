@@ -155,8 +155,7 @@ func encodeRun(r *tracking.Run) []byte {
 // be nil.
 func appendPoint(b, key, run []byte, p tracking.Point) []byte {
 	b = append(append(b, `{"key":`...), key...)
-	value, _ := p.Value.MarshalJSON() // never fails
-	b = append(append(b, `,"value":`...), value...)
+	b = p.Value.AppendJSON(append(b, `,"value":`...))
 	b = strconv.AppendInt(append(b, `,"timestamp":`...), p.Time, 10)
 	b = strconv.AppendInt(append(b, `,"step":`...), p.Step, 10)
 	if run != nil {
