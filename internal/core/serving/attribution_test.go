@@ -54,7 +54,7 @@ func TestAttributionBySampling(t *testing.T) {
 func TestGlobalAttribution(t *testing.T) {
 	back := shelf{learned()}
 	s, _ := open1(t, Options{Versions: back, Background: back})
-	g, err := s.Global(t.Context(), "p", "m@v1", 40, "x")
+	g, err := s.Global(t.Context(), "p", "m@v1", 40, "x", 2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func TestAttributionSaysWhatIsWrong(t *testing.T) {
 			t.Errorf("%s: got %v, want %s: %s", name, err, c.code, c.says)
 		}
 	}
-	if _, err := s.Global(t.Context(), "p", "m@v1", 0, ""); !slipway.IsCode(err, slipway.NotFound) {
+	if _, err := s.Global(t.Context(), "p", "m@v1", 0, "", 0); !slipway.IsCode(err, slipway.NotFound) {
 		t.Errorf("global without rows: %v", err)
 	}
 }
