@@ -24,7 +24,7 @@ var (
 
 func (s *Service) catalogRoutes(a *web.API) {
 	OpCatalog.Serve(a, func(ctx context.Context, in NamedModel) (CatalogModel, error) {
-		return s.catalog(ctx, in.Project, in.Model)
+		return s.Catalog(ctx, in.Project, in.Model)
 	})
 	OpWebhooks.Serve(a, func(ctx context.Context, in InProject) ([]Webhook, error) {
 		all, _, err := s.Webhooks(ctx, Search{Project: in.Project, Limit: 1000})
@@ -35,7 +35,8 @@ func (s *Service) catalogRoutes(a *web.API) {
 	})
 }
 
-func (s *Service) catalog(ctx context.Context, project, name string) (out CatalogModel, err error) {
+// Catalog reads a model with all its versions. It fails with NotFound.
+func (s *Service) Catalog(ctx context.Context, project, name string) (out CatalogModel, err error) {
 	if out.Card, err = s.Card(ctx, project, name); err != nil {
 		return out, err
 	}

@@ -62,6 +62,9 @@ func TestGlobalAttribution(t *testing.T) {
 	if g.Rows != 40 || o.Feature[0].Name != "x" || o.Feature[0].MeanAbs <= 0 || o.Feature[1].MeanAbs != 0 || len(o.Point) != 40 {
 		t.Errorf("%+v", g)
 	}
+	if len(o.Swarm) != 2 || o.Swarm[0].Name != "x" || len(o.Swarm[1].Point) != 40 {
+		t.Errorf("%+v", o.Swarm)
+	}
 	for _, p := range o.Point {
 		if want := 3*p.Value.(float64) - o.Base; math.Abs(p.Worth-want) > 1e-9 {
 			t.Errorf("%v is worth %v, want %v", p.Value, p.Worth, want)
