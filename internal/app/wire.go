@@ -59,7 +59,7 @@ func (s *server) wire(ctx context.Context) (err error) {
 		return err
 	}
 	p.tokens = access.New(access.Options{DB: s.db})
-	p.runs = tracking.New(tracking.Options{DB: s.db, Content: s.content, Jobs: s.jobs, Open: mlflow.OpenSource,
+	p.runs = tracking.New(tracking.Options{DB: s.db, Content: s.content, Tables: tables{p.query}, Jobs: s.jobs, Open: mlflow.OpenSource,
 		Registered: func(ctx context.Context, project string, from tracking.Source, out *tracking.Imported) error {
 			asker := slipway.PrincipalOf(ctx)
 			asker.Project = project

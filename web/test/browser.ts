@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { places, to } from '../src/lib/route'
 import { emit, serve } from './fixture'
+import { looks } from './look'
 import { real, type Real } from './real'
 import { events } from './story'
 
@@ -186,7 +187,7 @@ async function problems(browser: Browser, url: string) {
   await story('an empty project says which command fills it', async () => {
     const { page, close } = await watched(browser)
     const empty = JSON.stringify([])
-    await page.route('**/api/v1/projects/default/**', (r) => r.fulfill({ status: 200, contentType: 'application/json', body: r.request().url().includes('/default/runs?') ? '{"runs":null}' : r.request().url().endsWith('/endpoints') ? '{"endpoint":[]}' : empty }))
+    await page.route('**/api/v1/projects/default/**', (r) => r.fulfill({ status: 200, contentType: 'application/json', body: r.request().url().includes('/default/runs?') ? '{"runs":null}' : r.request().url().includes('/default/runs/count') ? '{"runs":0}' : r.request().url().endsWith('/default/runs/keys') ? '{"runs":0}' : r.request().url().endsWith('/endpoints') ? '{"endpoint":[]}' : empty }))
     for (const p of places.filter((p) => !['loop', 'log'].includes(p.name))) {
       await page.goto(url + to('default', p.name))
       await settled(page)
@@ -266,6 +267,7 @@ await keyboard(browser, url)
 await live(browser, url)
 await colours(browser, url)
 await problems(browser, url)
+await looks(browser, { url, shots, story, watched, settled, upright })
 server.closeAllConnections()
 server.close()
 const binary = fileURLToPath(new URL('../../bin/slipway', import.meta.url))

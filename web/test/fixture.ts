@@ -35,7 +35,7 @@ function api(req: IncomingMessage, res: ServerResponse, url: URL) {
   }
   for (const [pattern, answer] of answers) {
     const match = pattern.exec(path)
-    if (!match || req.method !== 'GET') continue
+    if (!match || (req.method !== 'GET' && !/\/(sql|release)$/.test(path))) continue
     const body = answer(match.slice(1).map(decodeURIComponent), url.searchParams)
     if (body === undefined) break
     if (typeof body === 'string') {

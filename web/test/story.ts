@@ -1,6 +1,7 @@
 // The story that the fixtures tell: a year of flights, a few versions of a
 // model, a rollout under way, and a feed that got stuck.
 import type { Alarm, Alert, Backtest, Certificate, Check, ColumnProfile, DataDiff, DatasetVersion, DayQuality, DriftMap, EndpointStatus, Explanation, FeatureDetail, MonitorStatus, Policy, Profile, Quality, Quarantined, Report, Retraining, Curve, Estimate, Event, Model, ModelVersion, PipelineRun, Reign, Release, Run, Signed, Task, Trace, Traffic, Verdict, WindowQuality } from '../src/lib/type'
+import { looked } from './story_look'
 
 export type Answer = (parts: string[], query: URLSearchParams) => unknown
 
@@ -58,7 +59,7 @@ const pipelineRuns: PipelineRun[] = [5, 4, 3, 2, 1].map((n) => {
   }
 })
 
-const runs: Run[] = Array.from({ length: 24 }, (_, i) => {
+export const runs: Run[] = Array.from({ length: 24 }, (_, i) => {
   const n = 24 - i
   const kind = n % 6 === 0 ? 'pipeline' : n % 3 === 0 ? 'step' : 'client'
   const auc = 0.68 + 0.03 * wave(n, 3)
@@ -77,7 +78,7 @@ const runs: Run[] = Array.from({ length: 24 }, (_, i) => {
   }
 })
 
-function curve(key: string, id: string): Curve {
+export function curve(key: string, id: string): Curve {
   const seed = 1 + (parseInt(id.slice(0, 4), 16) % 7)
   const falls = key.includes('loss')
   const points = Array.from({ length: 300 }, (_, i) => {
@@ -219,9 +220,11 @@ const profile = (n: number): Profile => {
     columns: [
       numeric('distance', 80, 4983, 7, 4), numeric('temp', 10.9, 100 + n, 14 + n * 2, 5, 1200 * n), numeric('wind_speed', 0, 42, 9, 4, 300), numeric('precip', 0, 1.2, 1, 2, 9000 * n),
       { name: 'carrier', type: 'text', missing: 0, distinct: 16, top: ['UA', 'B6', 'EV', 'DL', 'AA', 'MQ', 'US', '9E', 'WN', 'VX', 'FL', 'AS', 'F9', 'YV', 'HA', 'OO'].map((value, i) => ({ value, count: Math.round(15000 * n * Math.exp(-i / 4)) })), length: [2, 2] },
+      { name: 'pilot_mail', type: 'text', missing: 40 * n, distinct: 900, personal: 'email', top: [{ value: 'a@example.org', count: 12 * n }] },
       { name: 'origin', type: 'text', missing: 0, distinct: 3, top: [{ value: 'EWR', count: 30000 * n }, { value: 'JFK', count: 27000 * n }, { value: 'LGA', count: 24000 * n }] },
       { name: 'departed_at', type: 'time', missing: 0, distinct: 70000, from: at('2013-01-01'), to: at(months[n - 1]!) },
     ],
+    correlation: [{ a: 'temp', b: 'distance', r: 0.84 }, { a: 'temp', b: 'wind_speed', r: -0.41 }, { a: 'precip', b: 'wind_speed', r: 0.22 }],
     time: { expression: 'departed_at', from: at('2013-01-01'), to: at(months[n - 1]!), missing: 0, days: Array.from({ length: 90 * n }, (_, i) => ({ value: new Date(Date.parse('2013-01-01') + i * 86400e3).toISOString().slice(0, 10), count: Math.round(900 + 60 * wave(i) - (i % 7 === 5 ? 190 : 0)) })) },
   }
 }
@@ -312,7 +315,7 @@ const traffic: Traffic[] = Array.from({ length: 168 }, (_, i) => [{ release: hex
 const dataDiff: DataDiff = {
   from: 'flights@v3', to: 'flights@v4', rows: 80789, files: { added: [{ path: '2013-09.csv', digest: '', size: 3_000_000 }] }, schema: [{ column: 'gate', to: 'text' }],
   columns: [{ column: 'temp', missing: [0.01, 0.015], mean: [55.1, 74.9], median: [54, 73], shift: 1.1 }, { column: 'distance', missing: [0, 0], mean: [1039.2, 1041.8], median: [872, 872], shift: 0.003 }, { column: 'carrier', missing: [0, 0], new: ['OO'], gone: [] }],
-  byKey: { key: ['flight_id'], added: 80789, removed: 0, changed: 12, columns: { arr_delay: 12, tail_number: 3 }, sample: [{ key: '2013-09-01|UA|1545', change: 'added' }, { key: '2013-02-01|DL|461', change: 'changed' }] },
+  byKey: { key: ['flight_id'], added: 80789, removed: 0, changed: 12, columns: { arr_delay: 12, tail_number: 3 }, sample: [{ key: '2013-02-01|DL|461', change: 'changed', cells: [{ column: 'arr_delay', from: '12', to: '14' }, { column: 'tail_number', from: null, to: 'N37290' }] }, { key: '2013-09-01|UA|1545', change: 'added', cells: [{ column: 'carrier', from: null, to: 'UA' }, { column: 'distance', from: null, to: '1400' }] }] },
 }
 
 const find = <T>(all: T[], is: (t: T) => boolean) => all.find(is)
@@ -337,10 +340,9 @@ export const answers: [RegExp, Answer][] = [
     })
     return { runs: picked.map((r) => ({ id: r.id, name: r.name, status: r.status })), params: rows('params'), metrics: rows('metrics') }
   }],
-  [inP('runs'), (_, q) => ({ runs: q.get('filter') ? runs.filter((r) => r.params?.some((p) => p.key === 'leaves' && p.value === '63')) : runs })],
+  ...looked,
   [inP('runs/([^/]+)'), ([id]) => find(runs, (r) => r.id === id)],
   [inP('runs/([^/]+)/curve'), ([id], q) => curve(q.get('key')!, id!)],
-  [inP('runs/([^/]+)/artifacts'), (_, q) => (q.get('path') ? [{ path: 'model/MLmodel', size: 812 }] : [{ path: 'model', folder: true, size: 0 }, { path: 'importance.png', size: 48_211 }])],
   [inP('models'), () => models],
   [inP('model-versions/([^/]+)'), ([id]) => find(versions, (v) => `${v.name}@v${v.version}` === id)],
   [inP('model-versions/([^/]+)/importance'), () => [{ feature: 'recent_delay', gain: 41200.5, splits: 1830 }, { feature: 'hour', gain: 22810.25, splits: 1190 }, { feature: 'carrier', gain: 13304, splits: 902 }, { feature: 'temp', gain: 7411.5, splits: 811 }, { feature: 'distance', gain: 0, splits: 0 }]],

@@ -238,3 +238,29 @@ func TestWhatWasInProductionThen(t *testing.T) {
 		}
 	})
 }
+
+// The catalogue of one model has its versions, newest first, and every move
+// between stages.
+func TestTheCatalogueOfAModel(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		ctx := w.ctx(slipway.Operator)
+		w.create("late", registry.Tag{Key: "team", Value: "ops"})
+		w.arrive("late", w.tree("a.txt", "a"))
+		w.arrive("late", w.tree("a.txt", "b"), registry.Tag{Key: "reviewed", Value: "yes"})
+		for _, stage := range []string{registry.StageStaging, registry.StageProduction} {
+			_, err := w.Transition(ctx, "p", "late", 1, stage, false)
+			w.must(err)
+		}
+		c, err := w.Catalog(ctx, "p", "late")
+		w.must(err)
+		if len(c.Version) != 2 || c.Version[0].Version != 2 || c.Version[1].Stage != registry.StageProduction || len(c.Version[0].Tag) != 1 || c.Tag[0].Value != "ops" {
+			t.Errorf("%+v", c)
+		}
+		if len(c.Change) != 2 || c.Change[0].Stage != registry.StageProduction || c.Change[0].Before != registry.StageStaging {
+			t.Errorf("%+v", c.Change)
+		}
+		if _, err := w.Catalog(ctx, "p", "none"); !slipway.IsCode(err, slipway.NotFound) {
+			t.Errorf("%v", err)
+		}
+	})
+}

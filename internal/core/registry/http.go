@@ -84,6 +84,7 @@ var (
 
 // Routes adds the operations.
 func (s *Service) Routes(a *web.API) {
+	s.catalogRoutes(a)
 	OpModels.Serve(a, func(ctx context.Context, in InProject) ([]Model, error) { return s.List(ctx, in.Project) })
 	OpModel.Serve(a, func(ctx context.Context, in NamedModel) (Model, error) { return s.Model(ctx, in.Project, in.Model) })
 	OpVersion.Serve(a, func(ctx context.Context, in NamedModel) (slipway.ModelVersion, error) {

@@ -115,6 +115,19 @@ func (s *Service) Entry(ctx context.Context, project, name string, n int) (e Ent
 	return e, err
 }
 
+// entries are all versions of a model, newest first.
+func (s *Service) entries(ctx context.Context, project, name string) (out []Entry, err error) {
+	err = s.o.DB.Read(ctx, func(tx *db.Tx) error {
+		out, err = db.All(tx, scanEntry, `SELECT `+entryColumns+` FROM model_version v WHERE v.project = ? AND v.name = ? AND v.state <> ? ORDER BY v.version DESC`,
+			project, name, slipway.ModelDeleted)
+		if err != nil {
+			return err
+		}
+		return fillEntries(tx, pointers(out))
+	})
+	return out, err
+}
+
 // Aliased is the version that an alias means, 0 when there is none.
 func (s *Service) Aliased(ctx context.Context, project, name, alias string) (n int, err error) {
 	err = s.o.DB.Read(ctx, func(tx *db.Tx) error {

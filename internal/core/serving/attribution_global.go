@@ -27,6 +27,13 @@ type GlobalOutput struct {
 	Base    float64           `json:"base"`
 	Feature []GlobalFeature   `json:"feature"`
 	Point   []DependencePoint `json:"point,omitempty"`
+	Swarm   []FeatureSwarm    `json:"swarm,omitempty"` // of the strongest features, when asked for
+}
+
+// FeatureSwarm is what one feature was worth in each row.
+type FeatureSwarm struct {
+	Name  string            `json:"name"`
+	Point []DependencePoint `json:"point"`
 }
 
 // GlobalFeature is how far a feature moves an output on average.
@@ -45,8 +52,9 @@ type DependencePoint struct {
 // Global attributes a version, name@vN, over rows of its training set (0: 500; a
 // model that needs sampling gets at most 50), and where feature is not empty,
 // shows row by row what that feature was worth. It fails with NotFound where the
-// training rows, or the feature, are not known.
-func (s *Service) Global(ctx context.Context, project, model string, rows int, feature string) (GlobalAttribution, error) {
+// training rows, or the feature, are not known. swarm asks for so many of each
+// output's strongest features row by row.
+func (s *Service) Global(ctx context.Context, project, model string, rows int, feature string, swarm int) (GlobalAttribution, error) {
 	out := GlobalAttribution{Model: model, Feature: feature}
 	if rows == 0 {
 		rows = usualGlobal
@@ -73,7 +81,11 @@ func (s *Service) Global(ctx context.Context, project, model string, rows int, f
 		}
 		out.Method, out.Space, out.Rows = x.Method, x.Space, in.Rows
 		for o, name := range x.Output {
-			out.Output = append(out.Output, global(name, o, &x, in, feature))
+			g := global(name, o, &x, in, feature)
+			for _, f := range g.Feature[:min(swarm, len(g.Feature))] {
+				g.Swarm = append(g.Swarm, FeatureSwarm{f.Name, points(o, &x, in, f.Name)})
+			}
+			out.Output = append(out.Output, g)
 		}
 		return nil
 	})
@@ -84,17 +96,30 @@ func global(name string, o int, x *predictor.Explanation, in *slipway.Frame, fea
 	out := GlobalOutput{Output: name, Base: x.Base[o]}
 	for f, name := range x.Feature {
 		g := GlobalFeature{Name: name}
-		for r, values := range x.Value {
+		for _, values := range x.Value {
 			v := values[o*len(x.Feature)+f]
 			g.Mean += v / float64(len(x.Value))
 			g.MeanAbs += math.Abs(v) / float64(len(x.Value))
-			if name == feature {
-				one := take(in, r)
-				out.Point = append(out.Point, DependencePoint{sentValue(one.Column(feature)), v})
-			}
 		}
 		out.Feature = append(out.Feature, g)
 	}
 	slices.SortStableFunc(out.Feature, func(a, b GlobalFeature) int { return cmp.Compare(b.MeanAbs, a.MeanAbs) })
+	if feature != "" {
+		out.Point = points(o, x, in, feature)
+	}
+	return out
+}
+
+// points are a feature's values and what they were worth in output o, row by
+// row; none for a column that the model takes and does not look at.
+func points(o int, x *predictor.Explanation, in *slipway.Frame, feature string) (out []DependencePoint) {
+	f := slices.Index(x.Feature, feature)
+	if f < 0 {
+		return nil
+	}
+	for r, values := range x.Value {
+		one := take(in, r)
+		out = append(out, DependencePoint{sentValue(one.Column(feature)), values[o*len(x.Feature)+f]})
+	}
 	return out
 }

@@ -54,13 +54,16 @@ func TestAttributionBySampling(t *testing.T) {
 func TestGlobalAttribution(t *testing.T) {
 	back := shelf{learned()}
 	s, _ := open1(t, Options{Versions: back, Background: back})
-	g, err := s.Global(t.Context(), "p", "m@v1", 40, "x")
+	g, err := s.Global(t.Context(), "p", "m@v1", 40, "x", 2)
 	if err != nil {
 		t.Fatal(err)
 	}
 	o := g.Output[0]
 	if g.Rows != 40 || o.Feature[0].Name != "x" || o.Feature[0].MeanAbs <= 0 || o.Feature[1].MeanAbs != 0 || len(o.Point) != 40 {
 		t.Errorf("%+v", g)
+	}
+	if len(o.Swarm) != 2 || o.Swarm[0].Name != "x" || len(o.Swarm[1].Point) != 40 {
+		t.Errorf("%+v", o.Swarm)
 	}
 	for _, p := range o.Point {
 		if want := 3*p.Value.(float64) - o.Base; math.Abs(p.Worth-want) > 1e-9 {
@@ -92,7 +95,7 @@ func TestAttributionSaysWhatIsWrong(t *testing.T) {
 			t.Errorf("%s: got %v, want %s: %s", name, err, c.code, c.says)
 		}
 	}
-	if _, err := s.Global(t.Context(), "p", "m@v1", 0, ""); !slipway.IsCode(err, slipway.NotFound) {
+	if _, err := s.Global(t.Context(), "p", "m@v1", 0, "", 0); !slipway.IsCode(err, slipway.NotFound) {
 		t.Errorf("global without rows: %v", err)
 	}
 }

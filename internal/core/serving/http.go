@@ -37,6 +37,7 @@ type AttributeVersion struct {
 	Model   string `path:"model" doc:"name@vN"`
 	Rows    int    `query:"rows" minimum:"0" maximum:"10000" doc:"of the training set that are explained; default 500"`
 	Feature string `query:"feature" doc:"also show what this feature was worth in each row"`
+	Swarm   int    `query:"swarm" minimum:"0" maximum:"40" doc:"also show what so many of the strongest features were worth in each row"`
 }
 
 // The operations. Predictions themselves have an address and a protocol of
@@ -64,7 +65,7 @@ func (s *Service) Routes(a *web.API) {
 		return s.Attribute(ctx, in.Project, in.Model, in.Body)
 	})
 	OpGlobal.Serve(a, func(ctx context.Context, in AttributeVersion) (GlobalAttribution, error) {
-		return s.Global(ctx, in.Project, in.Model, in.Rows, in.Feature)
+		return s.Global(ctx, in.Project, in.Model, in.Rows, in.Feature, in.Swarm)
 	})
 	s.gatewayRoutes(a)
 	metrics := s.Metrics()

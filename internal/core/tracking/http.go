@@ -38,7 +38,9 @@ type FindRuns struct {
 	Order      []string `query:"order" doc:"such as metrics.auc DESC; newest first when left out"`
 	Column     []string `query:"column" doc:"metrics.NAME, params.NAME or tags.NAME to return; all when left out"`
 	View       View     `query:"view" enum:"active,deleted,all" default:"active"`
+	Kind       Kind     `query:"kind" doc:"client, pipeline or step; all when left out"`
 	Limit      int      `query:"limit" doc:"at most 50000; 1000 when left out"`
+	Offset     int      `query:"offset" minimum:"0" doc:"runs to pass over, instead of page"`
 	Page       string   `query:"page" doc:"next of the page before"`
 }
 
@@ -94,6 +96,7 @@ var (
 // /api/v1/projects/{project}/runs/{run}/artifact?path=….
 func (s *Service) Routes(a *web.API) {
 	OpExperiments.Serve(a, s.findExperiments)
+	s.tableRoutes(a)
 	OpRuns.Serve(a, s.findRuns)
 	OpRun.Serve(a, func(ctx context.Context, in NamedRun) (*Run, error) { return s.named(ctx, in.Project, in.Run) })
 	OpCurve.Serve(a, s.curve)
@@ -124,13 +127,9 @@ func (s *Service) findExperiments(ctx context.Context, in FindExperiments) (out 
 }
 
 func (s *Service) findRuns(ctx context.Context, in FindRuns) (out RunPage, err error) {
-	q := Search{Project: in.Project, Filter: in.Filter, Order: in.Order, View: in.View, Limit: in.Limit, Page: in.Page}
-	if in.Experiment != "" {
-		e, err := s.ExperimentByName(ctx, in.Project, in.Experiment)
-		if err != nil {
-			return out, err
-		}
-		q.Experiments = []int64{e.ID}
+	q, err := s.searchOf(ctx, in)
+	if err != nil {
+		return out, err
 	}
 	columns, err := runGrammar.Order(in.Column)
 	if err != nil {
@@ -143,6 +142,19 @@ func (s *Service) findRuns(ctx context.Context, in FindRuns) (out RunPage, err e
 		out.Runs[i] = r.only(columns)
 	}
 	return out, nil
+}
+
+// searchOf reads what is asked for.
+func (s *Service) searchOf(ctx context.Context, in FindRuns) (Search, error) {
+	q := Search{Project: in.Project, Filter: in.Filter, Order: in.Order, View: in.View, Kind: in.Kind, Skip: in.Offset, Limit: in.Limit, Page: in.Page}
+	if in.Experiment != "" {
+		e, err := s.ExperimentByName(ctx, in.Project, in.Experiment)
+		if err != nil {
+			return q, err
+		}
+		q.Experiments = []int64{e.ID}
+	}
+	return q, nil
 }
 
 // only is a copy of a run with no params, metrics and tags but the columns.

@@ -15,6 +15,8 @@ type Search struct {
 	Filter      string   // MLflow's grammar: metrics.auc > 0.8 AND params.model = 'lgbm'
 	Order       []string // such as "metrics.auc DESC"; ties by start, newest first
 	View        View
+	Kind        Kind   // only runs of this kind; "" is all
+	Skip        int    // results before the first page, for a reader who jumps into the middle
 	Limit       int    // 0 is the default of what is searched
 	Page        string // Next of the page before
 }
@@ -34,7 +36,7 @@ type pageToken struct {
 
 // fingerprint is the same for searches that differ in the page alone.
 func (q Search) fingerprint() string {
-	q.Page, q.Limit = "", 0
+	q.Page, q.Limit, q.Skip = "", 0, 0
 	b, _ := json.Marshal(q) // strings and numbers always marshal
 	return slipway.DigestOf(b).Short()
 }

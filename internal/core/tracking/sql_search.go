@@ -67,6 +67,12 @@ func newRunFinder(project string, q Search) (f runFinder, err error) {
 	if project != "" {
 		f.where.add(`r.project = ?`, project)
 	}
+	if q.Kind != "" {
+		f.where.add(`r.kind = ?`, string(q.Kind))
+	}
+	if q.Page == "" {
+		f.skip = max(0, q.Skip)
+	}
 	f.base = f.where.clone()
 	if err := f.where.runs(q.Filter); err != nil {
 		return f, err
@@ -81,6 +87,7 @@ type runFinder struct {
 	where where
 	order []Order
 	limit int
+	skip  int
 	page  pageToken
 	few   *source // what to begin with, or nil to walk along the order
 
@@ -111,7 +118,7 @@ func (f *runFinder) find(tx *db.Tx) ([]foundRun, error) {
 func (f *runFinder) next(found []foundRun) string {
 	last := found[len(found)-1]
 	if len(f.order) > 1 || len(f.order) == 1 && f.order[0].Of != OfMetric {
-		return f.q.offsetToken(f.page.Offset + len(found))
+		return f.q.offsetToken(f.page.Offset + f.skip + len(found))
 	}
 	return f.q.token(pageToken{After: true, Phase: last.phase, Value: last.value, Start: last.start, Run: last.uuid})
 }
@@ -130,16 +137,16 @@ func (f *runFinder) newest(tx *db.Tx) ([]foundRun, error) {
 		w.after(f.page)
 	}
 	if f.few == nil && f.several() {
-		sql, args := f.eachNewest(w, `r.id, r.uuid, r.started`, f.limit+1)
-		return scanFound(tx, sql+` ORDER BY started DESC, uuid LIMIT ?`, append(args, f.limit+1), 0, false)
+		sql, args := f.eachNewest(w, `r.id, r.uuid, r.started`, f.skip+f.limit+1)
+		return scanFound(tx, sql+` ORDER BY started DESC, uuid LIMIT ? OFFSET ?`, append(args, f.limit+1, f.skip), 0, false)
 	}
-	return f.collect(tx, `SELECT r.id, r.uuid, r.started FROM run r`, w, ` ORDER BY `+tailOrder+` LIMIT ?`, []any{f.limit + 1}, 0, false)
+	return f.collect(tx, `SELECT r.id, r.uuid, r.started FROM run r`, w, ` ORDER BY `+tailOrder+` LIMIT ? OFFSET ?`, []any{f.limit + 1, f.skip}, 0, false)
 }
 
 // byMetric orders by the latest value of one metric: first the numbers, walking
 // the index on values, then the runs where it is NaN, then those without it.
 func (f *runFinder) byMetric(tx *db.Tx) (out []foundRun, err error) {
-	o := f.order[0]
+	o, skip := f.order[0], f.skip
 	for phase := f.page.Phase; phase <= 2 && len(out) <= f.limit; phase++ {
 		w := f.where.clone()
 		from, order, valued := `run r`, tailOrder, false
@@ -169,9 +176,18 @@ func (f *runFinder) byMetric(tx *db.Tx) (out []foundRun, err error) {
 		if valued {
 			columns += `, x.last_value`
 		}
-		found, err := f.collect(tx, `SELECT `+columns+` FROM `+from, w, ` ORDER BY `+order+` LIMIT ?`, []any{f.limit + 1 - len(out)}, phase, valued)
+		found, err := f.collect(tx, `SELECT `+columns+` FROM `+from, w.clone(), ` ORDER BY `+order+` LIMIT ? OFFSET ?`, []any{f.limit + 1 - len(out), skip}, phase, valued)
 		if err != nil {
 			return nil, err
+		}
+		if len(found) > 0 {
+			skip = 0
+		} else if skip > 0 {
+			n, err := f.count(tx, from, w)
+			if err != nil {
+				return nil, err
+			}
+			skip = max(0, skip-int(n))
 		}
 		out = append(out, found...)
 	}
@@ -204,7 +220,7 @@ func (f *runFinder) sorted(tx *db.Tx) ([]foundRun, error) {
 		order += column + `, `
 	}
 	return f.collect(tx, `SELECT r.id, r.uuid, r.started FROM run r`, w, ` ORDER BY `+order+tailOrder+` LIMIT ? OFFSET ?`,
-		append(args, f.limit+1, f.page.Offset), 0, false)
+		append(args, f.limit+1, f.page.Offset+f.skip), 0, false)
 }
 
 // orderColumn is one key of ORDER BY: NaN after the numbers, and what is absent

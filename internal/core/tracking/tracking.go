@@ -30,7 +30,8 @@ type Options struct {
 	Content *content.Store
 	Clock   func() time.Time // machine time; nil is time.Now
 
-	Jobs *web.Jobs // runs imports; nil refuses them
+	Tables Tables    // looks into artifacts that are tables; nil refuses to
+	Jobs   *web.Jobs // runs imports; nil refuses them
 	// Open finds what an import copies from. artifacts is a folder, or "".
 	Open func(ctx context.Context, uri, artifacts string) (Source, error)
 	// Registered copies the registered models of a source and counts them into

@@ -2,10 +2,10 @@
 export type Tone = 'good' | 'warn' | 'bad' | 'busy' | 'none'
 
 const tones: Record<Exclude<Tone, 'none'>, string[]> = {
-  good: ['sent', 'succeeded', 'finished', 'passed', 'pass', 'active', 'ok', 'champion', 'resolved', 'closed', 'live', 'cleared', 'wins'],
+  good: ['sent', 'succeeded', 'finished', 'passed', 'pass', 'active', 'ok', 'champion', 'resolved', 'closed', 'live', 'cleared', 'wins', 'production'],
   warn: ['undecided', 'waiting', 'queued', 'cancelled', 'killed', 'kept_out', 'insufficient reference', 'not enough data', 'ungated', 'warning', 'quarantined', 'half-open', 'waived', 'not_enough', 'insufficient'],
   bad: ['failed', 'refused', 'refuse', 'rolled_back', 'fail', 'error', 'drifted', 'drift', 'firing', 'open', 'tripped', 'low', 'stuck', 'broken', 'loses'],
-  busy: ['running', 'shadow', 'canary', 'created', 'registered', 'challenger', 'scheduled', 'pending'],
+  busy: ['running', 'shadow', 'canary', 'created', 'registered', 'challenger', 'scheduled', 'pending', 'staging'],
 }
 
 /** tone of a state. */

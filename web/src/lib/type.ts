@@ -29,6 +29,14 @@ export interface Column {
   categories?: string[]
 }
 
+/** Job is work that goes on after its request. */
+export interface Job {
+  id: string
+  kind: string
+  state: string
+  error?: { code: string; message: string; hint?: string }
+}
+
 export interface Signature {
   task: string
   input: Column[] | null
@@ -93,6 +101,42 @@ export interface Model {
   version: ModelVersion[] | null
   alias: { alias: string; version: number; at: Time; actor: string }[] | null
   history: { alias: string; version: number; before: number; at: Time; actor: string }[] | null
+}
+
+export interface CatalogVersion {
+  version: number
+  description?: string
+  stage: string
+  origin?: string
+  run?: string
+  source: string
+  state: string
+  created: Time
+  updated: Time
+  actor: string
+  tag: Pair[] | null
+  alias: string[] | null
+}
+
+/** Catalog is a registered model as MLflow's clients know it. */
+export interface Catalog {
+  name: string
+  description?: string
+  tag: Pair[] | null
+  version: CatalogVersion[] | null
+  change: { model: string; version: number; stage: string; before: string; at: Time; actor: string }[] | null
+}
+
+export interface Webhook {
+  id: string
+  project: string
+  name: string
+  description?: string
+  url: string
+  topic: string[] | null
+  active: boolean
+  created: Time
+  updated: Time
 }
 
 export interface ModelDiff {
@@ -337,6 +381,30 @@ export interface RunPage {
   next?: string
 }
 
+export interface KeyCount {
+  key: string
+  runs: number
+  differs?: boolean
+}
+
+export interface RunKeys {
+  runs: number
+  metrics: KeyCount[] | null
+  params: KeyCount[] | null
+  tags: KeyCount[] | null
+}
+
+export interface RunCurve extends Curve {
+  run: string
+}
+
+/** Rows are some rows of a table. */
+export interface Rows {
+  schema: Column[] | null
+  rows: unknown[][] | null
+  truncated?: boolean
+}
+
 export interface Experiment {
   id: number
   name: string
@@ -414,6 +482,30 @@ export interface Explanation {
   explained: { output: string; base: number; feature: { name: string; sent: unknown; value: number }[] | null }[] | null
 }
 
+/** Attribution is what a version's features move over the rows it was trained on. */
+export interface Attribution {
+  model: string
+  method: string
+  space: string
+  rows: number
+  output: AttributedOutput[] | null
+  feature?: string
+}
+
+export interface AttributedOutput {
+  output: string
+  base: number
+  feature: { name: string; mean_abs: number; mean: number }[] | null
+  point?: Worth[]
+  swarm?: { name: string; point: Worth[] | null }[]
+}
+
+/** Worth is what one row's value of a feature moved its prediction. */
+export interface Worth {
+  value: unknown
+  worth: number
+}
+
 // core/retrain
 
 export interface Retraining {
@@ -476,6 +568,7 @@ export interface DatasetVersion {
   report?: string
   profile?: string
   odd?: string[]
+  released?: Released
 }
 
 export interface Profile {
@@ -483,6 +576,7 @@ export interface Profile {
   keys?: number
   columns: ColumnProfile[] | null
   time?: { expression: string; from: Time; to: Time; missing: number; days: { value: string; count: number }[] | null }
+  correlation?: { a: string; b: string; r: number }[]
 }
 
 export interface ColumnProfile {
@@ -503,6 +597,7 @@ export interface ColumnProfile {
   length?: [number, number]
   padded?: number
   numbers?: number
+  personal?: string // why it may be about persons
 }
 
 export interface Report {
@@ -535,9 +630,26 @@ export interface Quarantined {
   report: string
   checks: number
   rows: number
+  released?: Released
   message?: string
   actor: string
   created: Time
+}
+
+/** Released is a person's word that a refused batch is used all the same. */
+export interface Released {
+  quarantine: string
+  reason: string
+  actor: string
+  at: Time
+  version: number
+}
+
+export interface RowChange {
+  key: string
+  change: string
+  times?: number
+  cells?: { column: string; from: string | null; to: string | null }[]
 }
 
 export interface DataDiff {
@@ -547,7 +659,7 @@ export interface DataDiff {
   schema?: { column: string; from?: string; to?: string }[]
   rows: number
   columns?: { column: string; missing: [number, number]; mean?: number[]; median?: number[]; shift?: number; new?: string[]; gone?: string[] }[]
-  byKey?: { key: string[]; added: number; removed: number; changed: number; columns?: Record<string, number>; sample?: { key: string; change: string }[] }
+  byKey?: { key: string[]; added: number; removed: number; changed: number; columns?: Record<string, number>; sample?: RowChange[]; note?: string }
 }
 
 // core/monitor

@@ -1,1 +1,0 @@
-import{Et as e,K as t,L as n,P as r,Tt as i,ct as a,ht as o,ot as s}from"./index-DgU6W3sw.js";var c=a(`<a class="button">Lineage</a>`);function l(a,l){e(l,!0);var u=c();o(e=>t(u,`href`,e),[()=>n(r.route.project,`trace`,[],{ref:l.ref})]),s(a,u),i()}export{l as t};

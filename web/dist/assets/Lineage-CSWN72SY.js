@@ -1,0 +1,1 @@
+import{B as e,L as t,Mt as n,Nt as r,Y as i,ft as a,ut as o,xt as s}from"./index-BgGGfH9v.js";var c=a(`<a class="button">Lineage</a>`);function l(a,l){r(l,!0);var u=c();s(e=>i(u,`href`,e),[()=>e(t.route.project,`trace`,[],{ref:l.ref})]),o(a,u),n()}export{l as t};

@@ -1,1 +1,0 @@
-import{P as e}from"./index-DgU6W3sw.js";function t(t){return e.route.query.get(t)??``}export{t};

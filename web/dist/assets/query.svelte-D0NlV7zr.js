@@ -1,0 +1,1 @@
+import{L as e}from"./index-BgGGfH9v.js";function t(t){return e.route.query.get(t)??``}export{t};
