@@ -177,13 +177,16 @@ func send(ctx context.Context, e *cli.Env, c web.Client, projectName string, one
 	}
 	// A version's files are there, so asking for each of them can be spared.
 	newest, err := OpVersion.Call(ctx, c, OfVersion{Project: projectName, Name: one.name})
+	remote := content.Remote{Client: c}
 	if err == nil && newest.Tree == tree.Digest() {
-		return newest.Tree, nil
+		damaged, err := content.OpDamaged.Call(ctx, c, web.None{})
+		if err != nil || len(damaged) == 0 {
+			return newest.Tree, err
+		}
 	}
 	if err != nil && !slipway.IsCode(err, slipway.NotFound) {
 		return "", err
 	}
-	remote := content.Remote{Client: c}
 	missing, err := remote.Missing(ctx, digests...)
 	if err != nil {
 		return "", err
