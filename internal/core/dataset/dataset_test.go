@@ -43,6 +43,7 @@ type world struct {
 
 	contentDir string
 	used       map[string]string // runs by the version that they used
+	env        map[string]string // variables of whoever types
 }
 
 func each(t *testing.T, fn func(*testing.T, *world)) {
@@ -61,7 +62,7 @@ func newWorld(t *testing.T, d *db.DB) *world {
 	ctx, cancel := context.WithCancel(context.Background())
 	jobs := &web.Jobs{Lifetime: ctx}
 	t.Cleanup(func() { cancel(); jobs.Wait() })
-	w := &world{t: t, db: d, content: store, contentDir: dir, dir: t.TempDir(), used: map[string]string{}}
+	w := &world{t: t, db: d, content: store, contentDir: dir, dir: t.TempDir(), used: map[string]string{}, env: map[string]string{}}
 	w.s = dataset.New(dataset.Options{DB: d, Content: store, Query: engine, Jobs: jobs, Dir: t.TempDir(), ContentDir: dir,
 		Roots:  func(ctx context.Context) iter.Seq2[slipway.Digest, error] { return w.s.Roots(ctx) },
 		Bucket: openBucket,
@@ -89,10 +90,13 @@ func (w *world) slipway(args ...string) (string, error) {
 	}
 	env := &cli.Env{IO: io, Dir: w.dir, Client: func(context.Context) (web.Client, error) { return w.client, nil },
 		Getenv: func(key string) string {
-			return map[string]string{"XDG_CACHE_HOME": filepath.Join(w.dir, ".cache")}[key]
+			if key == "XDG_CACHE_HOME" {
+				return filepath.Join(w.dir, ".cache")
+			}
+			return w.env[key]
 		}}
 	root := &cobra.Command{Use: "slipway", SilenceErrors: true, SilenceUsage: true}
-	root.AddCommand(dataset.Commands(env)...)
+	root.AddCommand(dataset.Commands(env, openBucket)...)
 	root.SetArgs(args)
 	err := root.ExecuteContext(w.t.Context())
 	return out.String(), err
