@@ -157,6 +157,7 @@ func (c *checker) data(data map[string]Dataset) {
 			set.Contract = c.path(at+".contract", set.Contract)
 		}
 		c.source(at, set)
+		c.split(at, set)
 		c.csv(at, set)
 		data[name] = set
 	}

@@ -3,7 +3,24 @@ package project
 import (
 	"net/url"
 	"strings"
+
+	"github.com/slipway-ml/slipway"
 )
+
+// split checks how the rows of a dataset are divided.
+func (c *checker) split(at string, set Dataset) {
+	s := set.Split
+	if s == nil {
+		return
+	}
+	if err := s.Check(); err != nil {
+		e := slipway.AsError(err)
+		c.fault(at+".split", e.Hint, "%s", e.Message)
+	}
+	if s.By == "time" && set.Time.Expression == "" {
+		c.fault(at+".split.by", "say when a row happened: time", "the dataset has no time, so it cannot be split by time")
+	}
+}
 
 // source checks where the rows of a dataset are fetched from. What stands in an
 // address in a secret's place is never repeated.

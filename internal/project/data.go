@@ -22,6 +22,8 @@ type Dataset struct {
 	Key Names `json:"key,omitempty"`
 	// Subject is the column that says whom a row is about, for questions of erasure.
 	Subject string `json:"subject,omitempty"`
+	// Split divides the rows into parts such as train and test, which inputs and commands name in brackets: flights[train].
+	Split *Split `json:"split,omitempty"`
 	// Contract is the path of the contract that every new version must meet.
 	Contract string `json:"contract,omitempty"`
 	// Delimiter between the fields of a CSV file, one character. Found out from the file when left out.

@@ -21,7 +21,7 @@ import (
 func Commands(e *cli.Env, open func(address string) (blob.Bucket, error)) []*cobra.Command {
 	cmd := &cobra.Command{Use: "data", Short: "Versions of data, what they look like, and what they must look like"}
 	cmd.AddCommand(addCommand(e, open), listCommand(e), logCommand(e), checkCommand(e), quarantineCommand(e), contractCommand(e),
-		statusCommand(e), diffCommand(e), checkoutCommand(e), showCommand(e), profileCommand(e), sqlCommand(e), releaseCommand(e), catCommand(e), tagCommand(e),
+		statusCommand(e), diffCommand(e), checkoutCommand(e), showCommand(e), splitCommand(e), profileCommand(e), sqlCommand(e), releaseCommand(e), catCommand(e), tagCommand(e),
 		removeCommand(e), renameCommand(e), pushCommand(e), pullCommand(e), gcCommand(e), fsckCommand(e), importDVCCommand(e))
 	return []*cobra.Command{cmd}
 }

@@ -44,8 +44,8 @@ func TestFormsOfFiles(t *testing.T) {
 		"plain.csv": plain, "packed.csv.gz": gzipped(t, plain), "semicolon.csv": strings.ReplaceAll(plain, ",", ";"),
 		"tab.tsv": strings.ReplaceAll(plain, ",", "\t"), "bar.csv": strings.ReplaceAll(plain, ",", "|"),
 		"mark.csv": "\xef\xbb\xbf" + plain, "latin.csv": latin, "wide.csv": inUTF16(plain), "widepacked.csv.gz": gzipped(t, inUTF16(plain)),
-		"windows.csv": strings.ReplaceAll(plain, "\n", "\r\n"),
-		"lines.jsonl": `{"id":1,"town":"Zürich","km":2.5}` + "\n" + `{"id":2,"town":"Málaga","km":3}` + "\n",
+		"windows.csv":     strings.ReplaceAll(plain, "\n", "\r\n"),
+		"lines.jsonl":     `{"id":1,"town":"Zürich","km":2.5}` + "\n" + `{"id":2,"town":"Málaga","km":3}` + "\n",
 		"packed.jsonl.gz": gzipped(t, `{"id":1,"town":"Zürich","km":2.5}`+"\n"+`{"id":2,"town":"Málaga","km":3}`+"\n"),
 	}
 	each(t, func(t *testing.T, w *world) {
