@@ -79,6 +79,9 @@ func (f addFlags) apply(e *cli.Env, one *source) error {
 	if f.name != "" {
 		one.name = f.name
 	}
+	if err := checkName(one.name); err != nil {
+		return err
+	}
 	if f.contract != "" {
 		one.contract = e.Path(f.contract)
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/spf13/cobra"
@@ -26,6 +27,11 @@ import (
 
 // TestMain lets the test binary be its own query worker.
 func TestMain(m *testing.M) {
+	if os.Getenv("SLIPWAY_TEST_WORKER") == "dies" {
+		_, _ = os.Stdin.Read(make([]byte, 1))
+		_ = syscall.Kill(os.Getpid(), syscall.SIGSEGV) // as a reader does that a hostile file has got the better of
+		select {}
+	}
 	if os.Getenv("SLIPWAY_TEST_WORKER") != "" {
 		os.Exit(query.Serve(os.Stdin, os.Stdout, os.Stderr))
 	}
@@ -50,14 +56,16 @@ func each(t *testing.T, fn func(*testing.T, *world)) {
 	dbtest.Each(t, []db.Migration{dataset.Migration, dataset.NameMigration}, func(t *testing.T, d *db.DB) { fn(t, newWorld(t, d)) })
 }
 
-func newWorld(t *testing.T, d *db.DB) *world {
+func newWorld(t *testing.T, d *db.DB) *world { return worldWith(t, d, "serves") }
+
+func worldWith(t *testing.T, d *db.DB, worker string) *world {
 	dir := t.TempDir()
 	store, err := content.Open(dir, content.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	engine := query.New(query.Options{Command: []string{os.Args[0]}, Env: []string{"SLIPWAY_TEST_WORKER=1"}, TempDir: t.TempDir()})
+	engine := query.New(query.Options{Command: []string{os.Args[0]}, Env: []string{"SLIPWAY_TEST_WORKER=" + worker}, TempDir: t.TempDir()})
 	t.Cleanup(engine.Close)
 	ctx, cancel := context.WithCancel(context.Background())
 	jobs := &web.Jobs{Lifetime: ctx}
