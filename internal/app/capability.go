@@ -77,7 +77,7 @@ func commands(e *cli.Env, cfg *config.Config) []*cobra.Command {
 	}
 	return slices.Concat(
 		template.Commands(e),
-		dataset.Commands(e),
+		dataset.Commands(e, bucket),
 		pipeline.Commands(e, pins),
 		runs,
 		models,

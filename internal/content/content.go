@@ -83,6 +83,7 @@ type Store struct {
 	cacheUsed atomic.Int64       // bytes in files/, or unknownUsage
 	evicting  sync.Mutex
 	noClone   sync.Map // devices that cannot clone files
+	suspects  suspects
 }
 
 const unknownUsage = -1
@@ -116,6 +117,7 @@ func Open(dir string, o Options) (*Store, error) {
 			return nil, diskError("open the content store", err)
 		}
 	}
+	s.loadSuspects()
 	return s, nil
 }
 
@@ -180,6 +182,9 @@ func (s *Store) sizes(ctx context.Context, ds []slipway.Digest) ([]int64, error)
 		if err != nil {
 			return sizes, err
 		}
+		if s.suspected(k) && !s.sound(ctx, d, k) {
+			continue // as if it were not there: who has it may send it again
+		}
 		if loc, ok := s.lookup(k); ok {
 			sizes[i] = loc.size
 			continue
@@ -207,7 +212,7 @@ func notFound(d slipway.Digest) error {
 
 func damaged(d slipway.Digest, err error) error {
 	return fmt.Errorf("%w: %w", slipway.Errorf(slipway.Internal, "the content %s is damaged on disk", d).
-		WithHint("restore it from a remote, or add the file again"), err)
+		WithHint("`slipway data pull` restores it from a remote, `slipway data add` from the file; `slipway data fsck` says which versions need it"), err)
 }
 
 // diskError gives an error of the operating system the code it deserves.

@@ -255,14 +255,24 @@ func (s *Store) forgetPack(p *pack) {
 // move appends a copy of a record that stands in another pack, unless a third
 // pack has it.
 func (w *writer) move(ctx context.Context, from place, payload []byte) (position, error) {
+	var others []place
 	w.s.mu.RLock()
 	for _, p := range w.s.order {
-		if e, ok := p.find(from.digest); ok && p != from.pack && e.kind == from.kind && p.reuse(now()) {
-			w.s.mu.RUnlock()
-			return position{p, e.end()}, nil
+		if e, ok := p.find(from.digest); ok && p != from.pack && e.kind == from.kind {
+			others = append(others, place{e, p})
 		}
 	}
 	w.s.mu.RUnlock()
+	for _, other := range others {
+		// It may be the damaged copy that this one has replaced.
+		b, err := other.pack.readAt(ctx, other.offset, other.end()-other.offset)
+		if err == nil {
+			_, err = checkRecord(b, other.pack.mark, other.entry)
+		}
+		if err == nil && other.pack.reuse(now()) {
+			return position{other.pack, other.end()}, nil
+		}
+	}
 	record := append(make([]byte, recordHeaderSize, recordHeaderSize+len(payload)), payload...)
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -26,6 +26,10 @@ type AskMissing struct {
 var OpMissing = web.Op[AskMissing, []slipway.Digest]{Method: "POST", Path: "/api/v1/content/missing", Tag: "content", MaxBody: 16 << 20,
 	Summary: "Which of some content the server does not hold"}
 
+// OpDamaged tells a client that adds what is there already whether to look twice.
+var OpDamaged = web.Op[web.None, []slipway.Digest]{Method: "GET", Path: "/api/v1/content/damaged", Tag: "content",
+	Summary: "Content that was found damaged and not been repaired since"}
+
 // Routes lets clients read and send content. Content belongs to no project, so
 // a principal of any one may name a digest; who knows a digest has seen a place
 // that refers to it.
@@ -42,6 +46,12 @@ func (s *Store) Routes(a *web.API) {
 			missing = []slipway.Digest{}
 		}
 		return missing, err
+	})
+	OpDamaged.Serve(a, func(ctx context.Context, _ web.None) ([]slipway.Digest, error) {
+		if err := allow(ctx, slipway.Reader); err != nil {
+			return nil, err
+		}
+		return s.Damaged(ctx)
 	})
 	OpPlace.Serve(a, s.place)
 	a.Handle("POST /api/v1/content", "", s.receive)

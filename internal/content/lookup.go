@@ -88,6 +88,7 @@ func (s *Store) refresh(ctx context.Context) error {
 		}
 	}
 	s.dropAbsent(known, present)
+	s.loadSuspects()
 	for id := range present {
 		if err := s.refreshPack(id); err != nil {
 			return err
@@ -249,6 +250,9 @@ func (s *Store) record(ctx context.Context, loc place) ([]byte, error) {
 
 func (s *Store) readError(loc place, err error) error {
 	if errors.Is(err, errDamaged) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		if loc.pack.bucket == nil {
+			s.suspect(loc.digest)
+		}
 		return damaged(loc.digest.digest(), err)
 	}
 	return diskError(fmt.Sprintf("read content %s", loc.digest.digest().Short()), err)

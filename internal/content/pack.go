@@ -64,7 +64,10 @@ func (p *pack) entries() []entry {
 	var out []entry
 	if p.idx != nil {
 		for i := range p.idx.count {
-			out = append(out, p.idx.at(i))
+			e := p.idx.at(i)
+			if _, anew := p.tail[e.digest]; !anew { // else it was damaged, and written again
+				out = append(out, e)
+			}
 		}
 	}
 	for _, e := range p.tail {

@@ -88,7 +88,7 @@ func (w *walk) visit(d slipway.Digest) (missing []slipway.Digest, err error) {
 // find says where content is; a place without a pack means that it is whole.
 func (w *walk) find(k key, d slipway.Digest) (place, bool, error) {
 	if loc, ok := w.s.lookup(k); ok {
-		return loc, true, nil
+		return w.s.elsewhereIfSuspected(w.ctx, loc), true, nil
 	}
 	if _, ok := w.s.wholeSize(d); ok {
 		w.whole = append(w.whole, d)
@@ -136,7 +136,7 @@ func (w *walk) addChunks(loc place) (missing, trees []slipway.Digest, err error)
 			continue
 		}
 		w.seen[p.digest] = struct{}{}
-		w.places = append(w.places, chunk)
+		w.places = append(w.places, w.s.elsewhereIfSuspected(w.ctx, chunk))
 	}
 	return missing, trees, nil
 }

@@ -60,7 +60,7 @@ func (s *Store) Open(ctx context.Context, d slipway.Digest) (Reader, error) {
 	if err != nil {
 		return nil, damaged(d, err)
 	}
-	c := &chunkReader{s: s, ctx: ctx, parts: parts, size: loc.size}
+	c := &chunkReader{s: s, ctx: ctx, of: k, parts: parts, size: loc.size}
 	c.SectionReader = io.NewSectionReader(readerAtFunc(c.readAt), 0, loc.size)
 	return c, nil
 }
@@ -114,6 +114,7 @@ type chunkReader struct {
 	*io.SectionReader
 	s     *Store
 	ctx   context.Context
+	of    key
 	parts []part
 	size  int64
 
@@ -158,7 +159,7 @@ func (r *chunkReader) part(i int) ([]byte, error) {
 	}
 	chunk, err := r.s.chunk(r.ctx, r.parts[i])
 	if err != nil {
-		return nil, err
+		return nil, r.s.blame(r.of, err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -218,10 +219,10 @@ func (s *Store) copyTo(ctx context.Context, loc place, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return s.eachPart(ctx, parts, func(b []byte) error {
+	return s.blame(loc.digest, s.eachPart(ctx, parts, func(b []byte) error {
 		_, err := w.Write(b)
 		return err
-	})
+	}))
 }
 
 // run is a stretch of a pack that holds consecutive parts, read at once.

@@ -181,8 +181,9 @@ func appendRecipe(b []byte, digest key, length int) []byte {
 // scan is what a walk over a pack found.
 type scan struct {
 	entries []entry
-	end     int64 // behind the last whole record
-	damaged int   // places inside, where bytes were skipped
+	end     int64   // behind the last whole record
+	damaged int     // places inside, where bytes were skipped
+	spoilt  []entry // records whose header is whole and whose payload is not
 }
 
 // scanRecords walks the records of a pack from offset `from` to `size`. A torn
@@ -204,14 +205,17 @@ func scanRecords(r io.ReaderAt, m packMark, from, size int64) (scan, error) {
 			if crc, err = w.checksum(at+recordHeaderSize, int64(e.length)); err != nil {
 				return out, err
 			}
-			if crc == sum {
-				if skipped {
-					out.damaged++
-				}
-				out.entries = append(out.entries, e)
-				at, out.end, skipped = e.end(), e.end(), false
+			if crc != sum {
+				out.spoilt = append(out.spoilt, e)
+				at = e.end()
 				continue
 			}
+			if skipped {
+				out.damaged++
+			}
+			out.entries = append(out.entries, e)
+			at, out.end, skipped = e.end(), e.end(), false
+			continue
 		}
 		skipped = true
 		if at, err = w.find(m[:], at+1); err != nil {

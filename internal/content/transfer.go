@@ -176,7 +176,11 @@ func (s *Store) Pull(ctx context.Context, roots ...slipway.Digest) (Transfer, er
 	}
 	b := s.Batch(ctx)
 	for _, d := range r.whole {
-		if _, here := s.wholeSize(d); here {
+		k, err := parseKey(d)
+		if err != nil {
+			return t, err
+		}
+		if _, here := s.wholeSize(d); here && !s.suspected(k) {
 			continue
 		}
 		path, err := s.fetchWhole(ctx, d, s.inWhole(d))
@@ -184,6 +188,7 @@ func (s *Store) Pull(ctx context.Context, roots ...slipway.Digest) (Transfer, er
 			return t, err
 		}
 		b.folders[filepath.Dir(path)] = struct{}{}
+		s.trust(k)
 		size, _ := s.wholeSize(d)
 		t.Whole++
 		t.Bytes += size

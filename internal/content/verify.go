@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/slipway-ml/slipway"
@@ -18,6 +19,9 @@ type Report struct {
 	Objects int      `json:"objects"` // records and whole files
 	Bytes   int64    `json:"bytes"`   // read and checked
 	Damage  []Damage `json:"damage,omitempty"`
+	// Spare is damage that costs nothing: what it hit has been written again, or
+	// is made from packs whenever it is wanted.
+	Spare []Damage `json:"spare,omitempty"`
 }
 
 // Damage is one thing that is not as it was written.
@@ -30,7 +34,8 @@ type Damage struct {
 // Verify reads everything on this disk and checks it: each record and whole
 // file against its digest, each index against its pack, and cut content against
 // its digest when put together. What it finds is in the report; it fails only
-// if it cannot go on. Nothing is changed.
+// if it cannot go on. What is damaged is noted, so that it can be repaired (see
+// Suspect), and a damaged file of the cache is removed; nothing else is changed.
 func (s *Store) Verify(ctx context.Context) (Report, error) {
 	var report Report
 	if err := s.refresh(ctx); err != nil {
@@ -55,7 +60,28 @@ func (s *Store) Verify(ctx context.Context) (Report, error) {
 			return report, diskError("verify content", err)
 		}
 	}
-	return report, nil
+	return report, s.spare(ctx, &report)
+}
+
+// spare tells damage that matters from damage to what has another copy, and
+// notes the former.
+func (s *Store) spare(ctx context.Context, report *Report) error {
+	found := report.Damage
+	report.Damage = nil
+	for _, d := range found {
+		k, err := parseKey(d.Digest)
+		if err != nil { // it has no name
+			report.Damage = append(report.Damage, d)
+			continue
+		}
+		s.suspect(k)
+		if s.sound(ctx, d.Digest, k) {
+			report.Spare = append(report.Spare, d)
+		} else {
+			report.Damage = append(report.Damage, d)
+		}
+	}
+	return ctx.Err()
 }
 
 func (r *Report) found(where string, d slipway.Digest, err error) {
@@ -89,6 +115,13 @@ func (s *Store) verifyPack(ctx context.Context, p *pack, report *Report) ([]plac
 	if found.damaged > 0 || found.end < end {
 		report.found(where, "", fmt.Errorf("bytes between records: %w", errDamaged))
 	}
+	named := map[key]bool{}
+	for _, e := range found.spoilt {
+		if e.end() <= end {
+			named[e.digest] = true
+			report.found(where, e.digest.digest(), fmt.Errorf("content at %d: %w", e.offset, errDamaged))
+		}
+	}
 	at := map[key]entry{}
 	var recipes []place
 	for _, e := range found.entries {
@@ -111,7 +144,7 @@ func (s *Store) verifyPack(ctx context.Context, p *pack, report *Report) ([]plac
 		}
 	}
 	for _, e := range known {
-		if got, ok := at[e.digest]; !ok || got.kind != e.kind {
+		if got, ok := at[e.digest]; !named[e.digest] && !ok || ok && got.kind != e.kind {
 			report.found(where, e.digest.digest(), fmt.Errorf("the index names a record that is not there: %w", errDamaged))
 		}
 	}
@@ -151,6 +184,9 @@ func (s *Store) verifyWhole(ctx context.Context, dir string, report *Report) err
 		}
 		if err == nil && key(sum.Sum(nil)).digest() != d {
 			err = errDamaged
+			if dir == "files" {
+				err = errors.Join(err, os.Remove(path))
+			}
 		}
 		if err != nil {
 			report.found(filepath.Join(dir, string(d[:2]), string(d)), d, err)

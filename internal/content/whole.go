@@ -104,7 +104,7 @@ func (s *Store) wholePath(ctx context.Context, d slipway.Digest) (string, error)
 		if err != nil {
 			return "", diskError("find content", err)
 		}
-		if !Stamped(d, info) {
+		if k, _ := parseKey(d); !Stamped(d, info) || s.suspected(k) {
 			ok, err := s.mend(ctx, d, path)
 			if err != nil {
 				return "", err
@@ -137,6 +137,7 @@ func (s *Store) mend(ctx context.Context, d slipway.Digest, path string) (bool, 
 			return err == nil, err
 		}
 	}
+	s.Suspect(d)
 	return false, damaged(d, fmt.Errorf("%s has been changed: %w", path, errDamaged))
 }
 
@@ -164,9 +165,11 @@ func (s *Store) restamp(ctx context.Context, d slipway.Digest, path string) (boo
 	if err != nil {
 		return false, diskError("check content", err)
 	}
-	if (key(sum.Sum(nil))).digest() != d {
+	k := key(sum.Sum(nil))
+	if k.digest() != d {
 		return false, nil
 	}
+	s.trust(k)
 	return true, diskError("check content", finishWhole(f, path, d, n))
 }
 
@@ -233,9 +236,10 @@ func (b *Batch) putWhole(src *os.File, r io.Reader) (slipway.Digest, int64, erro
 	if err != nil {
 		return "", 0, diskError("store content", err)
 	}
-	d := key(sum.Sum(nil)).digest()
+	k := key(sum.Sum(nil))
+	d := k.digest()
 	path := b.s.inWhole(d)
-	if info, err := os.Lstat(path); err == nil && Stamped(d, info) && used(path, info, now()) {
+	if info, err := os.Lstat(path); err == nil && Stamped(d, info) && !b.s.suspected(k) && used(path, info, now()) {
 		return d, n, nil
 	}
 	if err := f.Sync(); err != nil {
@@ -247,6 +251,7 @@ func (b *Batch) putWhole(src *os.File, r io.Reader) (slipway.Digest, int64, erro
 	b.mu.Lock()
 	b.folders[filepath.Dir(path)] = struct{}{}
 	b.mu.Unlock()
+	b.s.trust(k)
 	return d, n, nil
 }
 

@@ -41,7 +41,7 @@ type position struct {
 // for the header in front of the payload. The content is durable once the
 // position is.
 func (w *writer) put(ctx context.Context, record []byte, k kind, size int64, digest key) (position, error) {
-	if loc, ok := w.s.lookup(digest); ok && loc.kind.recipe() == k.recipe() && loc.pack.reuse(now()) {
+	if loc, ok := w.s.lookup(digest); ok && loc.kind.recipe() == k.recipe() && !w.s.suspected(digest) && loc.pack.reuse(now()) {
 		return position{loc.pack, loc.end()}, nil
 	}
 	w.mu.Lock()
@@ -50,7 +50,7 @@ func (w *writer) put(ctx context.Context, record []byte, k kind, size int64, dig
 		w.s.mu.RLock()
 		e, ok := w.p.tail[digest]
 		w.s.mu.RUnlock()
-		if ok && e.kind.recipe() == k.recipe() {
+		if ok && e.kind.recipe() == k.recipe() && !w.s.suspected(digest) {
 			return position{w.p, e.end()}, nil
 		}
 	}
@@ -86,6 +86,7 @@ func (w *writer) append(ctx context.Context, record []byte, k kind, size int64, 
 	w.p.scanned = w.end
 	w.s.mu.Unlock()
 	w.p.own.Load().end.Store(w.end)
+	w.s.trust(digest) // a new record goes before an older one that is damaged
 	at := position{w.p, w.end}
 	if w.end >= w.s.o.PackBytes || w.count >= maxPackRecords {
 		w.roll()

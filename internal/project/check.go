@@ -146,7 +146,7 @@ func (c *checker) data(data map[string]Dataset) {
 		c.name(at, name)
 		switch {
 		case strings.Contains(set.Path, "://"):
-			c.fault(at+".path", "copy the files into the project's folder", "the address %q cannot be read yet; files can", short(set.Path))
+			c.fault(at+".path", "write it under source: {bucket: …}; path is where the files lie in the project", "the address %q is no path", short(set.Path))
 		case set.Path != "":
 			set.Path = c.path(at+".path", set.Path)
 			if _, err := path.Match(set.Path, ""); err != nil {
@@ -156,6 +156,8 @@ func (c *checker) data(data map[string]Dataset) {
 		if set.Contract != "" {
 			set.Contract = c.path(at+".contract", set.Contract)
 		}
+		c.source(at, set)
+		c.split(at, set)
 		c.csv(at, set)
 		data[name] = set
 	}

@@ -24,7 +24,7 @@ func newDecide() *Decide { return &Decide{Max: 28 * day, Undecided: "keep"} }
 // What is planned and not built is refused by name, with what to do instead.
 
 func (*Dataset) reserved() map[string]string {
-	const hint = "write the rows to CSV or Parquet and name them with path"
+	const hint = "write it under source: {postgres: $NAME, query: SELECT …}, or name files with path"
 	return map[string]string{"sql": hint, "command": hint, "source": hint}
 }
 

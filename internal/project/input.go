@@ -1,6 +1,7 @@
 package project
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -25,7 +26,7 @@ func (c *checker) input(path string, in *Input, split bool) {
 	case isDataset:
 		in.Dataset = name
 		if bracket {
-			c.window(path, in, inner)
+			c.view(path, in, inner, split)
 		}
 	case len(found) == 0:
 		c.noInput(path, name)
@@ -88,28 +89,78 @@ func cutBracket(text string) (name, inner string, ok bool) {
 	return name, strings.TrimSuffix(inner, "]"), true
 }
 
-// window reads the part in brackets: one period, or two with .. between, of
-// which both are included and either may be left out.
-func (c *checker) window(path string, in *Input, text string) {
-	const hint = "write flights[2013-01..2013-03], flights[2013] or flights[2013-04-01..]"
-	if set := c.project.Data[in.Dataset]; set.Time.Expression == "" {
+// view reads what stands in brackets: a window, a part of the split, or both
+// with a comma between.
+func (c *checker) view(path string, in *Input, text string, gate bool) {
+	set := c.project.Data[in.Dataset]
+	w, part, err := ParseView(text, set.Split, c.project.location)
+	if err == nil && !w.IsZero() && set.Time.Expression == "" {
 		c.fault(path, "add time to data."+in.Dataset, "dataset %s has no time, so it has no windows", in.Dataset)
 		return
 	}
+	if err != nil {
+		e := slipway.AsError(err)
+		c.fault(path, e.Hint, "%s", e.Message)
+		return
+	}
+	if part != "" && gate {
+		c.fault(path, "name a window, or an output of a step", "only steps and `slipway data` read a part of a dataset's split")
+		return
+	}
+	in.Window, in.Split = w, part
+}
+
+// ParseView reads what stands in brackets behind a dataset: a window, a part of
+// its split, or both with a comma between. It fails with Invalid.
+func ParseView(text string, split *Split, zone *time.Location) (w slipway.Window, part string, err error) {
+	var names []string
+	if split != nil {
+		names = split.PartNames()
+	}
+	seen := false
+	for piece := range strings.SplitSeq(text, ",") {
+		piece = strings.TrimSpace(piece)
+		switch {
+		case slices.Contains(names, piece) && part == "":
+			part = piece
+		case partName.MatchString(piece):
+			if split == nil {
+				return w, "", slipway.Errorf(slipway.Invalid, "%q is no window, and the dataset has no split", short(piece)).
+					WithHint("add split: {parts: [train 80%%, test 20%%]} to the dataset in slipway.yaml")
+			}
+			return w, "", slipway.Errorf(slipway.Invalid, "the split has no part %q, or two are named", short(piece)).WithHint("the parts are %s", strings.Join(names, ", "))
+		case seen:
+			return w, "", slipway.Errorf(slipway.Invalid, "%q names two windows", short(text)).WithHint(windowHint)
+		default:
+			seen = true
+			if w, err = ParseWindow(piece, zone); err != nil {
+				return w, "", err
+			}
+		}
+	}
+	return w, part, nil
+}
+
+var partName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]*$`)
+
+const windowHint = "write flights[2013-01..2013-03], flights[2013] or flights[2013-04-01..]"
+
+// ParseWindow reads one period, or two with .. between, of which both are
+// included and either may be left out. Periods are years, months, days, hours,
+// minutes or seconds of a zone. It fails with Invalid.
+func ParseWindow(text string, zone *time.Location) (w slipway.Window, err error) {
 	from, to, ranged := strings.Cut(text, "..")
 	if !ranged {
 		to = from
 	}
 	from, to = strings.TrimSpace(from), strings.TrimSpace(to)
-	var w slipway.Window
 	for _, bound := range []string{from, to} {
 		if bound == "" {
 			continue
 		}
-		begin, end, ok := period(bound, c.project.location)
+		begin, end, ok := period(bound, zone)
 		if !ok {
-			c.fault(path, hint, "%q is not a day, month or year", short(bound))
-			return
+			return slipway.Window{}, slipway.Errorf(slipway.Invalid, "%q is not a day, month or year", short(bound)).WithHint(windowHint)
 		}
 		if bound == from {
 			w.From = begin
@@ -119,10 +170,9 @@ func (c *checker) window(path string, in *Input, text string) {
 		}
 	}
 	if w.IsZero() || !w.From.IsZero() && !w.To.IsZero() && !w.From.Before(w.To) {
-		c.fault(path, hint, "the window %q holds no time", short(text))
-		return
+		return slipway.Window{}, slipway.Errorf(slipway.Invalid, "the window %q holds no time", short(text)).WithHint(windowHint)
 	}
-	in.Window = w
+	return w, nil
 }
 
 // period reads a year, month, day, hour, minute or second and returns where it

@@ -22,7 +22,7 @@ type Step struct {
 	Name string `json:"-"`
 	// Run is the command: one text for the shell, or a list of a program and its arguments.
 	Run Command `json:"run" jsonschema:"required"`
-	// In lists what the step reads: a dataset, a window of one (flights[2013-01..2013-03], both ends included), or an output of another step, by its path or as step.output.
+	// In lists what the step reads: a dataset, a window of one (flights[2013-01..2013-03], both ends included), a part of its split (flights[train]) or of a window of it (flights[2013, train]), or an output of another step, by its path or as step.output.
 	In Inputs `json:"in,omitempty"`
 	// Out lists what the step writes: paths of files or folders (folders end in /), or a map of names to paths.
 	Out Outputs `json:"out,omitempty"`
@@ -70,7 +70,7 @@ type Input struct {
 	Window  slipway.Window // which of the dataset's rows, by event time; zero for all
 	Step    string         // the step that writes it
 	Output  string         // the name of that step's output
-	Split   string         // the part in brackets after an output: the split whose rows are meant (gates only)
+	Split   string         // the part of the dataset that is meant; after an output, the split whose rows are (gates only)
 }
 
 // Inputs is a list of inputs; one alone may be written without brackets.

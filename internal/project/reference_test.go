@@ -12,6 +12,8 @@ import (
 var sections = []struct{ key, def string }{
 	{"", "Project"},
 	{"data.NAME", "Dataset"},
+	{"data.NAME.source", "Source"},
+	{"data.NAME.split", "Split"},
 	{"pipeline.NAME", "Step"},
 	{"pipeline.NAME.resources", "Resources"},
 	{"environment", "Environment"},

@@ -17,6 +17,7 @@ type Addition struct {
 	Tree     slipway.Digest `json:"tree"`
 	Append   bool           `json:"append,omitempty" doc:"the files come to those of the newest version"`
 	Spec     Spec           `json:"spec,omitzero"`
+	New      string         `json:"new,omitempty" enum:"time,key" doc:"add only the rows that the newest version does not have: after its last event time, or with a key that it does not know"`
 	Contract string         `json:"contract,omitempty" doc:"the contract's YAML"`
 	Message  string         `json:"message,omitempty"`
 	Commit   string         `json:"commit,omitempty"`
@@ -53,6 +54,11 @@ func (s *Service) Add(ctx context.Context, project, name string, a Addition, say
 	}
 	if w.last.Number > 0 && a.Tree == w.last.Tree && w.sameSpec() { // without a look at its files, of which there may be many
 		return Outcome{Version: &w.last, Unchanged: true}, nil
+	}
+	if a.New != "" {
+		if fresh, err := w.increment(ctx); err != nil || !fresh {
+			return Outcome{Version: &w.last, Unchanged: err == nil}, err
+		}
 	}
 	if err = w.trees(ctx); err != nil {
 		return out, err

@@ -25,7 +25,7 @@ const (
 // Ask answers one SELECT over versions of datasets: flights is the newest
 // version, flights@v3 another. It reads and writes nothing, for at most a
 // minute, in at most a gigabyte. It fails with Invalid, NotFound or Unavailable.
-func (s *Service) Ask(ctx context.Context, project, sql string, limit int) (Rows, error) {
+func (s *Service) Ask(ctx context.Context, project, sql string, limit int, views map[string]View) (Rows, error) {
 	if limit <= 0 {
 		limit = askRows
 	}
@@ -35,7 +35,8 @@ func (s *Service) Ask(ctx context.Context, project, sql string, limit int) (Rows
 	}
 	r := query.Request{SQL: sql, Limit: min(limit, askMost), Timeout: askTimeout, Memory: askMemory}
 	for _, name := range names {
-		of, n, err := parseVersion(name)
+		plain, _, _ := strings.Cut(name, "[")
+		of, n, err := parseVersion(plain)
 		if err != nil {
 			return Rows{}, err
 		}
@@ -48,6 +49,13 @@ func (s *Service) Ask(ctx context.Context, project, sql string, limit int) (Rows
 			return Rows{}, err
 		}
 		defer t.close()
+		if view, ok := views[name]; ok {
+			if err := s.narrow(ctx, t, view); err != nil {
+				return Rows{}, err
+			}
+		} else if plain != name {
+			return Rows{}, slipway.Errorf(slipway.Invalid, "the view %s is not described", name)
+		}
 		t.source.Name = name
 		r.Tables, r.Timezone = append(r.Tables, t.source), v.Spec.Timezone
 	}
@@ -73,7 +81,7 @@ func jsonable(rows [][]any) {
 // A piece of SQL: a text, a quoted name, a comment, or a word that may name a
 // version.
 var (
-	pieces  = regexp.MustCompile(`(?s)'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/|[A-Za-z_][\w.-]*@(?:v?\d+|latest)\b|[A-Za-z_][\w-]*`)
+	pieces  = regexp.MustCompile(`(?s)'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/|[A-Za-z_][\w.-]*@(?:v?\d+|latest)\b(?:\[[^\]]*\])?|[A-Za-z_][\w-]*(?:\[[^\]]*\])?`)
 	version = regexp.MustCompile(`^[A-Za-z_][\w.-]*@`)
 )
 
@@ -88,9 +96,20 @@ func (s *Service) mentioned(ctx context.Context, project, sql string) (string, [
 		known[v.Name] = v.Table()
 	}
 	var names []string
+	seen := func(name string) {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
 	sql = pieces.ReplaceAllStringFunc(sql, func(p string) string {
 		name, quote := p, false
+		base, _, bracket := strings.Cut(p, "[")
 		switch {
+		case bracket && !strings.ContainsAny(p[:1], `'"-/`) && !version.MatchString(p):
+			if !known[base] { // an element of a list
+				return p
+			}
+			quote = true
 		case version.MatchString(p):
 			quote = true
 		case strings.HasPrefix(p, `"`):
@@ -104,9 +123,7 @@ func (s *Service) mentioned(ctx context.Context, project, sql string) (string, [
 		default:
 			quote = strings.ContainsAny(p, "-.")
 		}
-		if !slices.Contains(names, name) {
-			names = append(names, name)
-		}
+		seen(name)
 		if quote {
 			return quoted(p)
 		}

@@ -17,7 +17,7 @@ func TestSQLOverVersions(t *testing.T) {
 		w.two("id,x\n1,2\n2,3\n", "id,x\n1,2\n2,30\n3,4\n")
 		w.write("feed-2013.csv", "id,y\n3,z\n")
 		w.does("data", "add", "feed-2013.csv")
-		rows, err := w.s.Ask(t.Context(), cli.DefaultProject, "SELECT b.id, a.x, b.x, 't@v1' AS s, f.y FROM t@v1 a RIGHT JOIN t b USING (id) LEFT JOIN feed-2013 f ON f.id = b.id -- t@v9\n WHERE b.x > 2 ORDER BY 1", 0)
+		rows, err := w.s.Ask(t.Context(), cli.DefaultProject, "SELECT b.id, a.x, b.x, 't@v1' AS s, f.y FROM t@v1 a RIGHT JOIN t b USING (id) LEFT JOIN feed-2013 f ON f.id = b.id -- t@v9\n WHERE b.x > 2 ORDER BY 1", 0, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,16 +11,17 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slipway-ml/slipway"
+	"github.com/slipway-ml/slipway/internal/backend/blob"
 	"github.com/slipway-ml/slipway/internal/cli"
 	"github.com/slipway-ml/slipway/internal/kit/term"
 	"github.com/slipway-ml/slipway/internal/project"
 )
 
-// Commands is `slipway data`.
-func Commands(e *cli.Env) []*cobra.Command {
+// Commands is `slipway data`. open opens the bucket that an address names.
+func Commands(e *cli.Env, open func(address string) (blob.Bucket, error)) []*cobra.Command {
 	cmd := &cobra.Command{Use: "data", Short: "Versions of data, what they look like, and what they must look like"}
-	cmd.AddCommand(addCommand(e), listCommand(e), logCommand(e), checkCommand(e), quarantineCommand(e), contractCommand(e),
-		statusCommand(e), diffCommand(e), checkoutCommand(e), showCommand(e), profileCommand(e), sqlCommand(e), releaseCommand(e), catCommand(e), tagCommand(e),
+	cmd.AddCommand(addCommand(e, open), listCommand(e), logCommand(e), checkCommand(e), quarantineCommand(e), contractCommand(e),
+		statusCommand(e), diffCommand(e), checkoutCommand(e), showCommand(e), splitCommand(e), profileCommand(e), sqlCommand(e), releaseCommand(e), catCommand(e), tagCommand(e),
 		removeCommand(e), renameCommand(e), pushCommand(e), pullCommand(e), gcCommand(e), fsckCommand(e), importDVCCommand(e))
 	return []*cobra.Command{cmd}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slipway-ml/slipway"
+	"github.com/slipway-ml/slipway/internal/backend/blob"
 	"github.com/slipway-ml/slipway/internal/cli"
 	"github.com/slipway-ml/slipway/internal/content"
 	"github.com/slipway-ml/slipway/internal/kit/query"
@@ -21,24 +22,27 @@ import (
 // addFlags is what `data add` may be told.
 type addFlags struct {
 	name, message, contract, format, time string
+	from, query, incremental              string
 	key                                   []string
 	append                                bool
 }
 
-func addCommand(e *cli.Env) *cobra.Command {
+func addCommand(e *cli.Env, open func(string) (blob.Bucket, error)) *cobra.Command {
 	var f addFlags
 	cmd := &cobra.Command{
 		Use: "add [NAME] [PATH…]", Short: "Make a version of files: checked, profiled, pinned",
-		Long: "Make a version of a dataset that holds exactly the given files, or with\n--append those of the newest version and the given ones. Without a path it is\nthe path in slipway.yaml; without a name it is every dataset there. It works\nwithout any slipway.yaml too: the name is then that of the file or folder. A file\n.slipwayignore in the folder says, as .gitignore does, what of it is no data.\n\nA contract is asked about the files that the newest version does not have.\nWhen it says no, there is no version, the files go to quarantine, and the exit\ncode is 3.",
+		Long: "Make a version of a dataset that holds exactly the given files, or with\n--append those of the newest version and the given ones. Without a path it is\nthe path in slipway.yaml; without a name it is every dataset there. It works\nwithout any slipway.yaml too: the name is then that of the file or folder. A file\n.slipwayignore in the folder says, as .gitignore does, what of it is no data.\n\nA contract is asked about the files that the newest version does not have.\nWhen it says no, there is no version, the files go to quarantine, and the exit\ncode is 3.\n\nWith --from, or a source in slipway.yaml, the files are fetched: the objects of a\nbucket, the rows of a query on Postgres, or what a command writes to its standard\noutput or into the folder $SLIPWAY_OUT. The secrets are those of your environment\nand are stored nowhere. With --incremental only rows that the newest version does\nnot have are added: after its last event time ({since} in a query, $SLIPWAY_SINCE\nin a command), or with keys that it does not know.",
 		Example: `  slipway data add data/
   slipway data add flights data/2013-0[1-3].csv
-  slipway data add flights --append data/2013-04.csv -m "April"`,
+  slipway data add flights --append data/2013-04.csv -m "April"
+  slipway data add flights --from 's3://minio:9000/lake/flights/*.csv.gz'
+  slipway data add orders --from '$DATABASE_URL' --query 'SELECT * FROM orders' --incremental key --key id`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := projectOf(e)
 			if err != nil {
 				return err
 			}
-			all, err := sources(p, args, e.Path)
+			all, err := f.sources(p, args, e.Path)
 			if err != nil {
 				return err
 			}
@@ -50,7 +54,7 @@ func addCommand(e *cli.Env) *cobra.Command {
 				if err := f.apply(e, &one); err != nil {
 					return err
 				}
-				if err := add(cmd.Context(), e, c, projectName, one, f); err != nil {
+				if err := addFetched(cmd.Context(), e, c, projectName, one, f, open); err != nil {
 					return err
 				}
 			}
@@ -58,6 +62,9 @@ func addCommand(e *cli.Env) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&f.append, "append", false, "add the files to those of the newest version")
+	cmd.Flags().StringVar(&f.from, "from", "", "fetch the files: s3://HOST/BUCKET/PREFIX, '$NAME' of a variable with the address of a Postgres, or 'exec:COMMAND'")
+	cmd.Flags().StringVar(&f.query, "query", "", "the SELECT that --from '$NAME' answers")
+	cmd.Flags().StringVar(&f.incremental, "incremental", "", "add only rows that are new by time or by key")
 	cmd.Flags().StringVarP(&f.message, "message", "m", "", "what is new, for the log")
 	cmd.Flags().StringVar(&f.name, "name", "", "name of the dataset (default: that of the file or folder)")
 	cmd.Flags().StringVar(&f.contract, "contract", "", "file of the contract (default: as slipway.yaml says)")
@@ -71,6 +78,9 @@ func addCommand(e *cli.Env) *cobra.Command {
 func (f addFlags) apply(e *cli.Env, one *source) error {
 	if f.name != "" {
 		one.name = f.name
+	}
+	if err := checkName(one.name); err != nil {
+		return err
 	}
 	if f.contract != "" {
 		one.contract = e.Path(f.contract)
@@ -97,7 +107,7 @@ func add(ctx context.Context, e *cli.Env, c web.Client, projectName string, one 
 	if err != nil {
 		return err
 	}
-	in := AddVersion{Project: projectName, Name: one.name, Body: Addition{Tree: tree, Append: f.append, Spec: one.spec, Message: f.message,
+	in := AddVersion{Project: projectName, Name: one.name, Body: Addition{Tree: tree, Append: f.append, New: one.increment(), Spec: one.spec, Message: f.message,
 		Commit: commitOf(ctx, one), Run: e.Getenv("MLFLOW_RUN_ID")}}
 	if in.Body.Contract, err = readContract(one.contract); err != nil {
 		return err
@@ -111,6 +121,11 @@ func add(ctx context.Context, e *cli.Env, c web.Client, projectName string, one 
 	if rerr != nil {
 		return rerr
 	}
+	return report(e, out, one, err)
+}
+
+// report shows what came of an addition, and pins the version.
+func report(e *cli.Env, out Outcome, one source, err error) error {
 	if out.Report != nil || err == nil {
 		if perr := e.Print(out, func(w io.Writer) { shown(e, w, out, one) }); perr != nil {
 			return perr
@@ -155,7 +170,7 @@ func shown(e *cli.Env, w io.Writer, out Outcome, one source) {
 // send makes sure that the server has the files of one, and returns their tree.
 func send(ctx context.Context, e *cli.Env, c web.Client, projectName string, one source) (slipway.Digest, error) {
 	hashing := e.IO.Progress("hash", 0, term.Bytes)
-	found, err := scanner(e).Scan(ctx, one.root, one.paths, hashing.Total, hashing.Add)
+	found, err := one.scanner(e).Scan(ctx, one.root, one.paths, hashing.Total, hashing.Add)
 	if err != nil {
 		hashing.Stop()
 		return "", err
@@ -177,13 +192,16 @@ func send(ctx context.Context, e *cli.Env, c web.Client, projectName string, one
 	}
 	// A version's files are there, so asking for each of them can be spared.
 	newest, err := OpVersion.Call(ctx, c, OfVersion{Project: projectName, Name: one.name})
+	remote := content.Remote{Client: c}
 	if err == nil && newest.Tree == tree.Digest() {
-		return newest.Tree, nil
+		damaged, err := content.OpDamaged.Call(ctx, c, web.None{})
+		if err != nil || len(damaged) == 0 {
+			return newest.Tree, err
+		}
 	}
 	if err != nil && !slipway.IsCode(err, slipway.NotFound) {
 		return "", err
 	}
-	remote := content.Remote{Client: c}
 	missing, err := remote.Missing(ctx, digests...)
 	if err != nil {
 		return "", err

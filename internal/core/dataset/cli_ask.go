@@ -17,7 +17,7 @@ func sqlCommand(e *cli.Env) *cobra.Command {
 	limit := 100
 	cmd := &cobra.Command{
 		Use: "sql QUERY", Short: "Ask versions in SQL: flights is the newest, flights@v3 another", Args: cobra.ExactArgs(1),
-		Long:    "Answer one SELECT in DuckDB's SQL. Datasets are tables: flights is the newest\nversion, flights@v3 another. Nothing can be changed; a query may take a minute\nand a gigabyte.",
+		Long:    "Answer one SELECT in DuckDB's SQL. Datasets are tables: flights is the newest\nversion, flights@v3 another, flights@v3[2013-04..2013-06] a window and\nflights[train] a part of the split in slipway.yaml. Nothing can be changed; a query may take a minute\nand a gigabyte.",
 		Example: "  slipway data sql 'SELECT carrier, avg(dep_delay) FROM flights@v3 GROUP BY 1 ORDER BY 2'",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, projectName, err := e.Connect(cmd)
@@ -26,6 +26,9 @@ func sqlCommand(e *cli.Env) *cobra.Command {
 			}
 			in := AskRows{Project: projectName}
 			in.Body.SQL, in.Body.Limit = args[0], limit
+			if in.Body.Views, err = viewsIn(e, args[0]); err != nil {
+				return err
+			}
 			rows, err := OpAsk.Call(cmd.Context(), c, in)
 			if err != nil {
 				return err

@@ -18,18 +18,25 @@ import (
 func checkCommand(e *cli.Env) *cobra.Command {
 	var contract, junit, page string
 	cmd := &cobra.Command{
-		Use: "check NAME[@vN] [PATH…]", Short: "Ask the contract about a version, or about files that are none yet",
+		Use: "check NAME[@vN][VIEW] [PATH…]", Short: "Ask the contract about a version, or about files that are none yet",
 		Long:    "Check every row of a version, or of the given files, against the contract.\nNothing is written down. When the contract says no, the exit code is 3.",
 		Example: "  slipway data check flights\n  slipway data check flights incoming/2013-06.csv --junit report.xml",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			name, n, err := parseVersion(args[0])
+			plain, view, err := parseView(e, args[0])
+			if err != nil {
+				return err
+			}
+			name, n, err := parseVersion(plain)
 			if err != nil {
 				return err
 			}
 			in, one, err := question(e, name, n, args[1:], contract)
 			if err != nil {
 				return err
+			}
+			if in.Body.View = view; !view.IsZero() && len(args) > 1 {
+				return slipway.Errorf(slipway.Invalid, "a window or a part is one of a version, not of files")
 			}
 			c, projectName, err := e.Connect(cmd)
 			if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/slipway-ml/slipway"
 	"github.com/slipway-ml/slipway/internal/cli"
+	"github.com/slipway-ml/slipway/internal/kit/query"
 	"github.com/slipway-ml/slipway/internal/kit/term"
 )
 
@@ -116,11 +117,23 @@ func transported(e *cli.Env, w io.Writer, m Moved, done string) {
 
 func catCommand(e *cli.Env) *cobra.Command {
 	return &cobra.Command{
-		Use: "cat NAME[@vN] PATH", Short: "Write a file of a version to standard output", Args: cobra.ExactArgs(2),
-		Example: "  slipway data cat flights@v1 2013-01.csv | head",
+		Use: "cat NAME[@vN][VIEW] [PATH]", Short: "Write a file of a version, or the rows of a view as CSV, to standard output", Args: cobra.RangeArgs(1, 2),
+		Example: "  slipway data cat flights@v1 2013-01.csv | head\n  slipway data cat 'flights[train]' > train.csv",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, project, err := e.Connect(cmd)
 			if err != nil {
+				return err
+			}
+			if len(args) == 1 {
+				plain, view, err := parseView(e, args[0])
+				if err != nil {
+					return err
+				}
+				v, err := locate(cmd, c, project, plain)
+				if err != nil {
+					return err
+				}
+				_, err = made(cmd, c, project, v, view, query.FormatCSV, e.IO.Out)
 				return err
 			}
 			v, tree, err := treeOf(cmd, c, project, args[0])

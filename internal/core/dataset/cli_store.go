@@ -75,7 +75,7 @@ func fsckCommand(e *cli.Env) *cobra.Command {
 				return err
 			}
 			return slipway.Errorf(slipway.Refused, "%s damaged, %s missing", plural(int64(len(c.Damage)), "piece"), plural(int64(len(c.Missing)), "piece")).
-				WithHint("restore the packs named above from a backup of the workspace, or pull the versions into a new workspace from a remote that has them")
+				WithHint("repair it with `slipway data pull`, where a remote has the versions, or `slipway data add` of the same files; then check again")
 		},
 	}
 }
@@ -85,6 +85,9 @@ func checked(e *cli.Env, w io.Writer, c Checked) {
 	fmt.Fprintf(w, "read %s: %s in %s\n", term.Bytes(c.Bytes), plural(int64(c.Objects), "piece"), plural(int64(c.Packs), "pack"))
 	for _, d := range c.Damage {
 		fmt.Fprintf(w, "%s  %s  %s  %s\n", e.IO.Paint(term.Bad, "damaged"), d.Where, d.Digest.Short(), d.What)
+	}
+	for _, d := range c.Spare {
+		fmt.Fprintf(w, "%s  %s  %s  damaged, and of no consequence: there is a sound copy\n", e.IO.Paint(term.Dim, "spare  "), d.Where, d.Digest.Short())
 	}
 	for _, d := range c.Missing {
 		fmt.Fprintf(w, "%s  %s\n", e.IO.Paint(term.Bad, "missing"), d)

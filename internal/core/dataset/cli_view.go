@@ -16,9 +16,9 @@ import (
 func showCommand(e *cli.Env) *cobra.Command {
 	limit := 10
 	cmd := &cobra.Command{
-		Use: "show NAME[@vN]", Short: "The first rows of a version", Args: cobra.ExactArgs(1), Example: "  slipway data show flights@v2 --limit 20",
+		Use: "show NAME[@vN][VIEW]", Short: "The first rows of a version", Args: cobra.ExactArgs(1), Example: "  slipway data show flights@v2 --limit 20\n  slipway data show 'flights[2013-04..2013-06]'",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			name, n, err := parseVersion(args[0])
+			plain, view, err := parseView(e, args[0])
 			if err != nil {
 				return err
 			}
@@ -26,7 +26,11 @@ func showCommand(e *cli.Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			rows, err := OpRows.Call(cmd.Context(), c, ReadRows{Project: projectName, Name: name, Version: n, Limit: limit})
+			v, err := locate(cmd, c, projectName, plain)
+			if err != nil {
+				return err
+			}
+			rows, err := OpRows.Call(cmd.Context(), c, ReadRows{Project: projectName, Name: v.Name, Version: v.Number, Limit: limit, View: view.text()})
 			if err != nil {
 				return err
 			}
@@ -45,10 +49,10 @@ func showCommand(e *cli.Env) *cobra.Command {
 
 func profileCommand(e *cli.Env) *cobra.Command {
 	return &cobra.Command{
-		Use: "profile NAME[@vN] [@vM]", Short: "What the rows of a version look like, column by column; or how that changed", Args: cobra.RangeArgs(1, 2),
+		Use: "profile NAME[@vN][VIEW] [@vM]", Short: "What the rows of a version look like, column by column; or how that changed", Args: cobra.RangeArgs(1, 2),
 		Example: "  slipway data profile flights\n  slipway data profile flights@v1 @v3",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			name, n, err := parseVersion(args[0])
+			plain, view, err := parseView(e, args[0])
 			if err != nil {
 				return err
 			}
@@ -67,7 +71,11 @@ func profileCommand(e *cli.Env) *cobra.Command {
 				}
 				return e.Print(d, func(w io.Writer) { differences(e, w, d) })
 			}
-			p, err := OpProfile.Call(cmd.Context(), c, OfVersion{Project: projectName, Name: name, Version: n})
+			v, err := locate(cmd, c, projectName, plain)
+			if err != nil {
+				return err
+			}
+			p, err := OpProfile.Call(cmd.Context(), c, OfVersion{Project: projectName, Name: v.Name, Version: v.Number, View: view.text()})
 			if err != nil {
 				return err
 			}

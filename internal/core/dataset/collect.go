@@ -41,7 +41,8 @@ type Broken struct {
 func (c Checked) Sound() bool { return len(c.Damage)+len(c.Missing) == 0 }
 
 // Fsck reads everything that is stored and checks it, and names the versions
-// that damage has reached. Nothing is changed.
+// that damage has reached. What is damaged or missing is noted, so that adding or
+// pulling the same again repairs it; nothing else is changed.
 func (s *Service) Fsck(ctx context.Context) (out Checked, err error) {
 	if out.Report, err = s.o.Content.Verify(ctx); err != nil {
 		return out, err
@@ -51,6 +52,7 @@ func (s *Service) Fsck(ctx context.Context) (out Checked, err error) {
 	switch {
 	case err == nil:
 		out.Missing = known.Missing
+		s.o.Content.Suspect(known.Missing...) // so that it is fetched or sent again
 	case slipway.IsCode(err, slipway.Conflict): // one is running, and says so itself
 	case errors.As(err, &told) && told.Code == slipway.Internal && len(out.Damage) > 0: // a tree is damaged, as is known already
 	default:

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/spf13/cobra"
@@ -26,6 +27,11 @@ import (
 
 // TestMain lets the test binary be its own query worker.
 func TestMain(m *testing.M) {
+	if os.Getenv("SLIPWAY_TEST_WORKER") == "dies" {
+		_, _ = os.Stdin.Read(make([]byte, 1))
+		_ = syscall.Kill(os.Getpid(), syscall.SIGSEGV) // as a reader does that a hostile file has got the better of
+		select {}
+	}
 	if os.Getenv("SLIPWAY_TEST_WORKER") != "" {
 		os.Exit(query.Serve(os.Stdin, os.Stdout, os.Stderr))
 	}
@@ -43,25 +49,28 @@ type world struct {
 
 	contentDir string
 	used       map[string]string // runs by the version that they used
+	env        map[string]string // variables of whoever types
 }
 
 func each(t *testing.T, fn func(*testing.T, *world)) {
 	dbtest.Each(t, []db.Migration{dataset.Migration, dataset.NameMigration}, func(t *testing.T, d *db.DB) { fn(t, newWorld(t, d)) })
 }
 
-func newWorld(t *testing.T, d *db.DB) *world {
+func newWorld(t *testing.T, d *db.DB) *world { return worldWith(t, d, "serves") }
+
+func worldWith(t *testing.T, d *db.DB, worker string) *world {
 	dir := t.TempDir()
 	store, err := content.Open(dir, content.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	engine := query.New(query.Options{Command: []string{os.Args[0]}, Env: []string{"SLIPWAY_TEST_WORKER=1"}, TempDir: t.TempDir()})
+	engine := query.New(query.Options{Command: []string{os.Args[0]}, Env: []string{"SLIPWAY_TEST_WORKER=" + worker}, TempDir: t.TempDir()})
 	t.Cleanup(engine.Close)
 	ctx, cancel := context.WithCancel(context.Background())
 	jobs := &web.Jobs{Lifetime: ctx}
 	t.Cleanup(func() { cancel(); jobs.Wait() })
-	w := &world{t: t, db: d, content: store, contentDir: dir, dir: t.TempDir(), used: map[string]string{}}
+	w := &world{t: t, db: d, content: store, contentDir: dir, dir: t.TempDir(), used: map[string]string{}, env: map[string]string{}}
 	w.s = dataset.New(dataset.Options{DB: d, Content: store, Query: engine, Jobs: jobs, Dir: t.TempDir(), ContentDir: dir,
 		Roots:  func(ctx context.Context) iter.Seq2[slipway.Digest, error] { return w.s.Roots(ctx) },
 		Bucket: openBucket,
@@ -89,10 +98,13 @@ func (w *world) slipway(args ...string) (string, error) {
 	}
 	env := &cli.Env{IO: io, Dir: w.dir, Client: func(context.Context) (web.Client, error) { return w.client, nil },
 		Getenv: func(key string) string {
-			return map[string]string{"XDG_CACHE_HOME": filepath.Join(w.dir, ".cache")}[key]
+			if key == "XDG_CACHE_HOME" {
+				return filepath.Join(w.dir, ".cache")
+			}
+			return w.env[key]
 		}}
 	root := &cobra.Command{Use: "slipway", SilenceErrors: true, SilenceUsage: true}
-	root.AddCommand(dataset.Commands(env)...)
+	root.AddCommand(dataset.Commands(env, openBucket)...)
 	root.SetArgs(args)
 	err := root.ExecuteContext(w.t.Context())
 	return out.String(), err

@@ -6,6 +6,7 @@ import (
 
 	"github.com/slipway-ml/slipway"
 	"github.com/slipway-ml/slipway/internal/content"
+	"github.com/slipway-ml/slipway/internal/kit/query"
 	"github.com/slipway-ml/slipway/internal/kit/web"
 )
 
@@ -24,6 +25,7 @@ type (
 		Project string `path:"project"`
 		Name    string `path:"name"`
 		Version int    `query:"version" minimum:"0" doc:"0 is the newest"`
+		View    string `query:"view" doc:"a View as JSON: only a window or a part of the rows"`
 	}
 	// AddVersion asks for a version.
 	AddVersion struct {
@@ -56,6 +58,17 @@ type (
 		Name    string `path:"name"`
 		Version int    `query:"version" minimum:"0" doc:"0 is the newest"`
 		Limit   int    `query:"limit" minimum:"0" maximum:"1000" doc:"0 is 10"`
+		View    string `query:"view" doc:"a View as JSON: only a window or a part of the rows"`
+	}
+	// MakeView asks for the rows of a view as a file.
+	MakeView struct {
+		Project string `path:"project"`
+		Name    string `path:"name"`
+		Body    struct {
+			Version int          `json:"version,omitempty" minimum:"0" doc:"0 is the newest"`
+			View    View         `json:"view,omitzero"`
+			Format  query.Format `json:"format,omitempty" doc:"csv or parquet; empty is csv"`
+		}
 	}
 	// Rows is some rows of a version.
 	Rows struct {
@@ -72,8 +85,9 @@ type (
 	AskRows struct {
 		Project string `path:"project"`
 		Body    struct {
-			SQL   string `json:"sql" doc:"one SELECT; flights is the newest version of a dataset, flights@v3 another"`
-			Limit int    `json:"limit,omitempty" minimum:"0" maximum:"10000" doc:"most rows; 0 is 1000"`
+			SQL   string          `json:"sql" doc:"one SELECT; flights is the newest version of a dataset, flights@v3 another"`
+			Limit int             `json:"limit,omitempty" minimum:"0" maximum:"10000" doc:"most rows; 0 is 1000"`
+			Views map[string]View `json:"views,omitempty" doc:"windows and parts that the SQL names, by their names there, such as flights@v3[train]"`
 		}
 	}
 	// ReleaseBatch asks that a refused batch is used.
@@ -112,6 +126,7 @@ var (
 	OpQuarantine       = web.Op[ReadQuarantine, []Quarantined]{Method: "GET", Path: "/api/v1/projects/{project}/quarantine", Needs: slipway.Reader, Tag: "dataset", Summary: "Batches that broke their contract, newest first"}
 	OpQuarantineReport = web.Op[OneQuarantined, Report]{Method: "GET", Path: "/api/v1/projects/{project}/quarantine/{id}", Needs: slipway.Reader, Tag: "dataset", Summary: "Why a batch was refused, with its failing rows"}
 	OpRelease          = web.Op[ReleaseBatch, web.Job]{Method: "POST", Path: "/api/v1/projects/{project}/quarantine/{id}/release", Needs: slipway.Operator, Tag: "dataset", Summary: "Use a batch although it broke its contract; the job's result is an Outcome"}
+	OpView             = web.Op[MakeView, web.Job]{Method: "POST", Path: dataPath + "/{name}/view", Needs: slipway.Reader, Tag: "dataset", Summary: "Write a window or a part of a version's rows into a file; the job's result is a Made, whose content can then be read"}
 	OpAsk              = web.Op[AskRows, Rows]{Method: "POST", Path: "/api/v1/projects/{project}/sql", Needs: slipway.Reader, Tag: "dataset", Summary: "Ask versions of datasets in SQL, read-only"}
 )
 
@@ -129,7 +144,11 @@ func (s *Service) Routes(a *web.API) {
 		}), nil
 	})
 	OpProfile.Serve(a, func(ctx context.Context, in OfVersion) (Profile, error) {
-		return s.Profile(ctx, in.Project, in.Name, in.Version)
+		view, err := readView(in.View)
+		if err != nil {
+			return Profile{}, err
+		}
+		return s.ProfileOf(ctx, in.Project, in.Name, in.Version, view)
 	})
 	OpReport.Serve(a, func(ctx context.Context, in OfVersion) (Report, error) {
 		return s.Report(ctx, in.Project, in.Name, in.Version)
@@ -157,7 +176,7 @@ func (s *Service) Routes(a *web.API) {
 		}), nil
 	})
 	OpAsk.Serve(a, func(ctx context.Context, in AskRows) (Rows, error) {
-		return s.Ask(ctx, in.Project, in.Body.SQL, in.Body.Limit)
+		return s.Ask(ctx, in.Project, in.Body.SQL, in.Body.Limit, in.Body.Views)
 	})
 	OpDiff.Serve(a, func(ctx context.Context, in CompareVersions) (Diff, error) {
 		return s.Diff(ctx, in.Project, in.Name, Compare{From: in.From, To: in.To, Key: names(in.Key), Ignore: names(in.Ignore),
@@ -171,7 +190,16 @@ func (s *Service) Routes(a *web.API) {
 		return s.o.Content.GetTree(ctx, v.Tree)
 	})
 	OpRows.Serve(a, func(ctx context.Context, in ReadRows) (Rows, error) {
-		return s.Head(ctx, in.Project, in.Name, in.Version, in.Limit)
+		view, err := readView(in.View)
+		if err != nil {
+			return Rows{}, err
+		}
+		return s.Head(ctx, in.Project, in.Name, in.Version, in.Limit, view)
+	})
+	OpView.Serve(a, func(ctx context.Context, in MakeView) (web.Job, error) {
+		return job(ctx, s.o.Jobs, "dataset.view", in.Project, func(ctx context.Context) (*Made, error) {
+			return s.MakeView(ctx, in.Project, in.Name, in.Body.Version, in.Body.View, in.Body.Format)
+		})
 	})
 }
 

@@ -58,7 +58,13 @@ func (s *Service) pullOne(ctx context.Context, r *remote, name string, t Transpo
 	newest := numbers[len(numbers)-1]
 	for _, n := range numbers {
 		v := known[n]
-		if slices.ContainsFunc(log, v.same) || !t.Every && n != newest && !slices.Contains(t.Pinned, v.Tree) {
+		if slices.ContainsFunc(log, v.same) {
+			if err := s.repair(ctx, r, v, out, say); err != nil {
+				return err
+			}
+			continue
+		}
+		if !t.Every && n != newest && !slices.Contains(t.Pinned, v.Tree) {
 			continue
 		}
 		say(web.Progress{Topic: name, Message: fmt.Sprintf("fetching v%d", n), State: "fetch"})
@@ -74,6 +80,19 @@ func (s *Service) pullOne(ctx context.Context, r *remote, name string, t Transpo
 		out.Versions = append(out.Versions, MovedVersion{Name: name, Here: v.Number, Remote: n})
 	}
 	return s.pullTags(ctx, r, name, out)
+}
+
+// repair fetches what is damaged here of a version that is here. Where nothing
+// is known to be damaged it costs nothing.
+func (s *Service) repair(ctx context.Context, r *remote, v Version, out *Moved, say func(web.Progress)) error {
+	bad, err := r.store.Damaged(ctx)
+	if err != nil || len(bad) == 0 {
+		return err
+	}
+	say(web.Progress{Topic: v.Name, Message: "repairing", State: "fetch"})
+	got, err := r.store.Pull(ctx, v.kept()...)
+	total(&out.Content, got)
+	return err
 }
 
 func (s *Service) pullTags(ctx context.Context, r *remote, name string, out *Moved) error {

@@ -17,6 +17,7 @@ type Question struct {
 	Tree     slipway.Digest `json:"tree,omitempty" doc:"files that are no version, instead of a version"`
 	Spec     Spec           `json:"spec,omitzero" doc:"how those are read"`
 	Contract string         `json:"contract,omitempty" doc:"the contract's YAML; by default the version's own"`
+	View     View           `json:"view,omitzero" doc:"only a window or a part of the version's rows"`
 }
 
 // Check asks a contract about all rows of a version, or of files that were sent
@@ -56,18 +57,18 @@ func (s *Service) Check(ctx context.Context, project, name string, q Question) (
 	}
 	var same slipway.Digest
 	if q.Tree == "" { // a version is compared with the one before it, as it was when it came
-		if slices.Equal(spec.Key, last.Spec.Key) {
+		if slices.Equal(spec.Key, last.Spec.Key) && q.View.IsZero() {
 			same = last.Profile
 		}
 		if last, err = s.find(ctx, project, name, max(1, last.Number-1)); err != nil || last.Number == number {
 			last = Version{Project: project, Name: name}
 		}
 	}
-	return s.answer(ctx, project, name, entries, spec, known, c, last, same)
+	return s.answer(ctx, project, name, q.View, entries, spec, known, c, last, same)
 }
 
 // answer checks entries, of which same is the profile if there is one, and turns a no into an error.
-func (s *Service) answer(ctx context.Context, project, name string, entries content.Tree, spec Spec, known slipway.Schema, c *Contract, last Version, same slipway.Digest) (*Report, error) {
+func (s *Service) answer(ctx context.Context, project, name string, view View, entries content.Tree, spec Spec, known slipway.Schema, c *Contract, last Version, same slipway.Digest) (*Report, error) {
 	t, err := s.open(ctx, name, entries, spec, known)
 	if err != nil {
 		return nil, err
@@ -75,6 +76,9 @@ func (s *Service) answer(ctx context.Context, project, name string, entries cont
 	defer t.close()
 	if t.spec.Format == FilesOnly {
 		return nil, slipway.Errorf(slipway.Invalid, "the files of %s are no table", name)
+	}
+	if err := s.narrow(ctx, t, view); err != nil {
+		return nil, err
 	}
 	a, err := s.surround(ctx, project, c, last)
 	if err != nil {

@@ -56,7 +56,7 @@ func (s *Service) DatasetRows(ctx context.Context, project, name string, n int, 
 
 // Head reads the first rows of a version, at most limit (0 is 10). It fails with
 // NotFound, and with Invalid where the files are no table.
-func (s *Service) Head(ctx context.Context, project, name string, n, limit int) (Rows, error) {
+func (s *Service) Head(ctx context.Context, project, name string, n, limit int, view View) (Rows, error) {
 	v, err := s.find(ctx, project, name, n)
 	if err != nil {
 		return Rows{}, err
@@ -69,7 +69,11 @@ func (s *Service) Head(ctx context.Context, project, name string, n, limit int) 
 	if limit <= 0 {
 		limit = 10
 	}
-	r := t.request("SELECT * FROM " + t.ref() + fmt.Sprintf(" LIMIT %d", limit))
+	sql, params, err := t.viewed(view)
+	if err != nil {
+		return Rows{}, err
+	}
+	r := t.request(sql+fmt.Sprintf(" LIMIT %d", limit), params...)
 	res, err := s.o.Query.Run(ctx, r)
 	if err != nil {
 		return Rows{}, err

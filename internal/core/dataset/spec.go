@@ -34,6 +34,7 @@ type source struct {
 	contract string // path; "" for none
 	declared bool   // in slipway.yaml
 	dir      string // of slipway.yaml; "" without one
+	feed     *feed  // where the files are fetched from; nil where they are here
 }
 
 // sources finds out what the arguments of `data add` mean: names of declared
@@ -107,12 +108,15 @@ func everyDataset(p *project.Project) ([]source, error) {
 // declared is a dataset of slipway.yaml with the files that its path means.
 func declared(p *project.Project, name string) (source, error) {
 	d := p.Data[name]
-	one := source{name: name, spec: specOf(p, d), declared: true, dir: p.Dir}
+	one := source{name: name, spec: specOf(p, d), declared: true, dir: p.Dir, feed: feedOf(d.Source)}
 	if d.Contract != "" {
 		one.contract = filepath.Join(p.Dir, filepath.FromSlash(d.Contract))
 	}
 	path := filepath.Join(p.Dir, filepath.FromSlash(d.Path))
 	one.root = homeOf(p, name)
+	if one.feed != nil {
+		return one, nil
+	}
 	paths, err := expand(path)
 	one.paths = paths
 	return one, err
@@ -131,7 +135,7 @@ func homeOf(p *project.Project, name string) string {
 // take replaces the files by those that the user named. Their paths stay
 // relative to the dataset's own folder when they are in it.
 func (one *source) take(args []string, abs func(string) string) error {
-	one.paths = nil
+	one.paths, one.feed = nil, nil
 	for _, arg := range args {
 		paths, err := expand(abs(arg))
 		if err != nil {

@@ -40,7 +40,7 @@ func openBucket(address string) (blob.Bucket, error) {
 		}
 		return s3.Open(c)
 	}
-	return local.Open(address)
+	return local.Open(strings.TrimPrefix(address, "file://"))
 }
 
 // eachRemote runs fn with two workspaces and a remote: a folder, and a bucket

@@ -20,9 +20,14 @@ import (
 // extract cuts the rows of a window out of a dataset version, as one Parquet
 // file. Its digest, not the version, is what a step depends on: a version that
 // adds April changes nothing for a step that reads January to March.
-func (s *Service) extract(ctx context.Context, p *project.Project, v DatasetVersion, w slipway.Window, say func(web.Progress)) (Output, error) {
-	expression := p.Data[v.Name].Time.Expression
-	raw, err := json.Marshal([]any{v.Tree, w, expression, p.Timezone, v.Format, v.CSV, v.Schema})
+func (s *Service) extract(ctx context.Context, p *project.Project, v DatasetVersion, w slipway.Window, part string, say func(web.Progress)) (Output, error) {
+	set := p.Data[v.Name]
+	expression := set.Time.Expression
+	identity := []any{v.Tree, w, expression, p.Timezone, v.Format, v.CSV, v.Schema}
+	if part != "" {
+		identity = append(identity, set.Split, set.Key, part)
+	}
+	raw, err := json.Marshal(identity)
 	if err != nil {
 		return Output{}, err
 	}
@@ -34,7 +39,7 @@ func (s *Service) extract(ctx context.Context, p *project.Project, v DatasetVers
 	if err != nil && !slipway.IsCode(err, slipway.NotFound) {
 		return Output{}, err
 	}
-	say(web.Progress{Topic: v.Name, Message: "cutting out " + windowText(w), State: "extract"})
+	say(web.Progress{Topic: v.Name, Message: "cutting out " + viewText(w, part), State: "extract"})
 	dir, err := s.path("extract")
 	if err != nil {
 		return Output{}, err
@@ -48,7 +53,10 @@ func (s *Service) extract(ctx context.Context, p *project.Project, v DatasetVers
 	if err != nil {
 		return Output{}, err
 	}
-	sql, params := windowSQL(v.Name, expression, w)
+	sql, params, err := viewSQL(v.Name, set, w, part)
+	if err != nil {
+		return Output{}, err
+	}
 	target := filepath.Join(dir, "out.parquet")
 	res, err := s.o.Query.Run(ctx, query.Request{
 		Tables: []query.Table{{Name: v.Name, Files: files, Format: v.Format, CSV: v.CSV, Columns: v.Schema}},
@@ -58,13 +66,39 @@ func (s *Service) extract(ctx context.Context, p *project.Project, v DatasetVers
 		return Output{}, err
 	}
 	if res.RowCount == 0 {
-		return Output{}, slipway.Errorf(slipway.Invalid, "%s@v%d has no rows in %s", v.Name, v.Version, windowText(w)).
+		return Output{}, slipway.Errorf(slipway.Invalid, "%s@v%d has no rows in %s", v.Name, v.Version, viewText(w, part)).
 			WithHint("`slipway data log %s` shows which time each version covers", v.Name)
 	}
 	if out.Digest, out.Size, err = s.o.Content.PutFile(ctx, target); err != nil {
 		return Output{}, err
 	}
 	return out, s.insertExtract(ctx, p.Name, key, out, res.RowCount)
+}
+
+// viewSQL selects the rows of a window, and of those a part of the split.
+func viewSQL(table string, set project.Dataset, w slipway.Window, part string) (string, []any, error) {
+	if part == "" {
+		sql, params := windowSQL(table, set.Time.Expression, w)
+		return sql, params, nil
+	}
+	from, params := quoteName(table), []any(nil)
+	if !w.IsZero() {
+		from, params = windowSQL(table, set.Time.Expression, w)
+		from = "(" + from + ")"
+	}
+	sql, err := set.Split.SQL(from, instant(set.Time.Expression), set.Key, part)
+	return sql, params, err
+}
+
+// instant is the SQL of when a row happened, "" for rows without a time.
+func instant(expression string) string {
+	if expression == "" {
+		return ""
+	}
+	if column().MatchString(expression) {
+		expression = quoteName(expression) // a column may be named like a word of SQL
+	}
+	return "CAST((" + expression + ") AS TIMESTAMPTZ)"
 }
 
 // windowSQL selects the rows of a window in the order of the files.
@@ -77,15 +111,23 @@ func windowSQL(table, expression string, w slipway.Window) (string, []any) {
 	if !w.To.IsZero() {
 		where, params = append(where, "t < ?"), append(params, w.To)
 	}
-	if column().MatchString(expression) {
-		expression = quoteName(expression) // a column may be named like a word of SQL
-	}
-	cast := "CAST((" + expression + ") AS TIMESTAMPTZ)"
+	cast := instant(expression)
 	sql := fmt.Sprintf("SELECT * FROM %s WHERE %s", quoteName(table), strings.ReplaceAll(strings.Join(where, " AND "), "t ", cast+" "))
 	return sql, params
 }
 
 func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+
+// viewText is a window and a part as people write them.
+func viewText(w slipway.Window, part string) string {
+	switch {
+	case part == "":
+		return windowText(w)
+	case w.IsZero():
+		return part
+	}
+	return windowText(w) + ", " + part
+}
 
 func windowText(w slipway.Window) string {
 	bound := func(t time.Time) string {

@@ -84,11 +84,11 @@ func (s *Service) resolveInput(ctx context.Context, pl *plan, in project.Input, 
 	if !pl.request.Window.IsZero() && pl.project.Data[in.Dataset].Time.Expression != "" {
 		window = pl.request.Window
 	}
-	if window.IsZero() {
+	if window.IsZero() && in.Split == "" {
 		pl.rows[in.Text] = Output{Digest: v.Tree, Tree: true}
 		return nil
 	}
-	out, err := s.extract(ctx, pl.project, v, window, say)
+	out, err := s.extract(ctx, pl.project, v, window, in.Split, say)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", in.Text, err)
 	}

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -197,6 +198,34 @@ pipeline:
 	h.dataset("rows", map[string]string{"a.csv": "at,x\n2014-01-01,1\n"})
 	if _, err := h.run(Request{}); !slipway.IsCode(err, slipway.Invalid) || !strings.Contains(err.Error(), "no rows") {
 		t.Errorf("an empty window is refused: %v", err)
+	}
+}
+
+// Two steps read two parts of a split: every row once, and by the group whole.
+func TestPartsOfASplit(t *testing.T) {
+	h := onSQLite(t)
+	h.write(map[string]string{"slipway.yaml": `project: demo
+data: {rows: {path: data/, time: at, split: {by: group, on: who, parts: [train 50%, test 50%]}}}
+pipeline:
+  train: {run: cp data/rows.parquet train.parquet, in: ["rows[train]"], out: [train.parquet]}
+  test: {run: cp data/rows.parquet test.parquet, in: ["rows[2013, test]"], out: [test.parquet]}
+`})
+	csv := "at,who,x\n"
+	for i := range 40 {
+		csv += fmt.Sprintf("2013-01-01,w%d,%d\n", i%8, i)
+	}
+	h.dataset("rows", map[string]string{"a.csv": csv})
+	r := h.mustRun(Request{})
+	train, test := r.task("train").Output["train.parquet"], r.task("test").Output["test.parquet"]
+	if train.Digest == "" || test.Digest == "" || train.Digest == test.Digest {
+		t.Errorf("parts %v and %v", train, test)
+	}
+	if r := h.mustRun(Request{}); !r.Nothing {
+		t.Errorf("the same part is cut again: %s", dump(r))
+	}
+	h.dataset("rows", map[string]string{"a.csv": csv, "b.csv": "at,who,x\n2014-01-01,w1,99\n2014-01-01,w2,99\n2014-01-01,w3,99\n"})
+	if again := h.mustRun(Request{}); again.task("test").Output["test.parquet"].Digest != test.Digest {
+		t.Error("rows outside the window changed its part")
 	}
 }
 

@@ -34,7 +34,13 @@ func (s *session) source(t Table) (source, error) {
 		if err != nil {
 			return source{}, err
 		}
+		if len(t.Columns) == 0 { // a file that is new here
+			err = checkUnpacked(f, unpackedFree, unpackedRatio)
+		}
 		f.Close()
+		if err != nil {
+			return source{}, err
+		}
 		paths = append(paths, s.files.plain(file))
 	}
 	switch t.Format {
