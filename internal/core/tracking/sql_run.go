@@ -238,7 +238,10 @@ func (s *Service) moveRun(ctx context.Context, id string, from, to Stage) error 
 		if k.stage != from {
 			return slipway.Errorf(slipway.Invalid, "The run %s must be in the '%s' state. Current state is %s.", id, from, k.stage)
 		}
-		_, err = tx.Exec(`UPDATE run SET stage = ? WHERE id = ?`, to, k.number)
+		n, err := tx.Exec(`UPDATE run SET stage = ?, deleted = ? WHERE id = ?`, to, deletedAt(tx, to), k.number)
+		if err == nil && n == 0 {
+			err = noRun(id) // collected meanwhile
+		}
 		return err
 	})
 	s.cache.forget(number)
