@@ -18,7 +18,7 @@ const notImplemented slipway.Code = "not_implemented"
 
 // names is how MLflow spells a code, and the status that goes with it. A
 // conflict is 400 there, and nothing that a client did may be 5xx, because it
-// would try again.
+// would try again. For that reason a used up quota is not 429 either.
 var names = map[slipway.Code]struct {
 	name   string
 	status int
@@ -30,6 +30,7 @@ var names = map[slipway.Code]struct {
 	slipway.NotFound:        {"RESOURCE_DOES_NOT_EXIST", 404},
 	slipway.Conflict:        {"RESOURCE_ALREADY_EXISTS", 400},
 	slipway.Unavailable:     {"TEMPORARILY_UNAVAILABLE", 503},
+	slipway.Exhausted:       {"RESOURCE_EXHAUSTED", 413},
 	slipway.Internal:        {"INTERNAL_ERROR", 500},
 	slipway.Interrupted:     {"CANCELLED", 499},
 	endpointNotFound:        {"ENDPOINT_NOT_FOUND", 404},

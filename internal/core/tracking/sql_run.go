@@ -87,6 +87,9 @@ func (s *Service) CreateRun(ctx context.Context, in NewRun) (*Run, error) {
 		if e.Stage != Active {
 			return slipway.Errorf(slipway.Invalid, "The experiment %d must be in the 'active' state. Current state is %s.", e.ID, e.Stage)
 		}
+		if err := s.admitRun(tx, e.Project); err != nil {
+			return err
+		}
 		if out, err = addRun(tx, e, in); err != nil {
 			return err
 		}

@@ -30,6 +30,8 @@ type Options struct {
 	Content *content.Store
 	Clock   func() time.Time // machine time; nil is time.Now
 
+	Quota Quota // what clients may use in a project
+
 	Jobs *web.Jobs // runs imports; nil refuses them
 	// Open finds what an import copies from. artifacts is a folder, or "".
 	Open func(ctx context.Context, uri, artifacts string) (Source, error)
@@ -43,6 +45,7 @@ type Service struct {
 	o      Options
 	cache  *runCache // nil where another process may write too
 	series seriesCache
+	used   usages
 }
 
 // New makes a Service.
