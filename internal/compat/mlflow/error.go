@@ -5,8 +5,10 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/slipway-ml/slipway"
+	"github.com/slipway-ml/slipway/internal/kit/web"
 )
 
 // endpointNotFound is a code of this dialect alone: a path that is not served.
@@ -59,4 +61,16 @@ func writeError(w http.ResponseWriter, r *http.Request, err error) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(row.status)
 	_ = json.NewEncoder(w).Encode(map[string]string{"error_code": row.name, "message": message})
+}
+
+// Refuse answers a request that may not come in: as MLflow does where its
+// clients ask, and as the rest of this server elsewhere.
+func Refuse(w http.ResponseWriter, r *http.Request, err error) {
+	for _, root := range []string{"/api/2.0/", "/api/3.0/", "/ajax-api/"} {
+		if strings.HasPrefix(r.URL.Path, root) {
+			writeError(w, r, err)
+			return
+		}
+	}
+	web.WriteError(w, r, err)
 }

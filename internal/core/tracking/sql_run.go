@@ -269,6 +269,11 @@ func (s *Service) Log(ctx context.Context, id string, b Batch) error {
 	}
 	groups := groupPoints(b.Metrics)
 	return s.changeRun(ctx, id, func(tx *db.Tx, k runKey) error {
+		for _, g := range groups {
+			if err := checkModelHere(tx, k, g.model); err != nil {
+				return err
+			}
+		}
 		if err := addParams(tx, k.number, b.Params); err != nil {
 			return err
 		}
