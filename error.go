@@ -19,6 +19,7 @@ const (
 	NotFound        Code = "not_found"       // the named thing does not exist
 	Conflict        Code = "conflict"        // the thing exists already, or changed meanwhile
 	Unavailable     Code = "unavailable"     // try again later: busy, full, or a dependency is away
+	Exhausted       Code = "exhausted"       // a quota is used up: something has to be removed, or the quota raised
 	Internal        Code = "internal"        // a defect of ours; the text is not shown
 	Interrupted     Code = "interrupted"     // the caller pressed Ctrl-C
 	Failed          Code = "failed"          // a program of the user's failed: a step, an installation
@@ -33,6 +34,7 @@ var codes = map[Code]struct{ http, exit int }{
 	NotFound:        {404, 5},
 	Conflict:        {409, 6},
 	Unavailable:     {503, 7},
+	Exhausted:       {413, 7},
 	Internal:        {500, 1},
 	Interrupted:     {499, 130},
 	Failed:          {424, 1},

@@ -55,7 +55,7 @@ sources() {
 
 # up: starts a server on an empty workspace and sets url.
 up() {
-  HOME=$work SLIPWAY_WORKSPACE=$work/ws "$SLIPWAY_BIN" up --listen 127.0.0.1:0 --inference 127.0.0.1:0 >"$work/log" 2>&1 &
+  HOME=$work SLIPWAY_WORKSPACE=$work/ws "$SLIPWAY_BIN" up --listen 127.0.0.1:0 --inference 127.0.0.1:0 --grpc off >"$work/log" 2>&1 &
   server=$!
   until url=$(grep -o 'set_tracking_uri("[^"]*' "$work/log" | cut -d'"' -f2) && [ -n "$url" ]; do
     kill -0 "$server" || { cat "$work/log" >&2; return 1; }

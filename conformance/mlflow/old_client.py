@@ -67,14 +67,13 @@ def models():
     check("autolog", "C" in client.get_run(run.info.run_id).data.params, True)
     loaded = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/model")
     check("predictions", list(loaded.predict(x)), list(model.predict(x)))
-    if os.environ.get("WITH_REGISTRY"):
-        with mlflow.start_run():
-            mlflow.sklearn.log_model(model, "model", registered_model_name="old-model")
-        version = client.get_latest_versions("old-model")[0]
-        check("version", version.version, "1")
-        client.transition_model_version_stage("old-model", "1", "Staging")
-        loaded = mlflow.pyfunc.load_model("models:/old-model/Staging")
-        check("registered", list(loaded.predict(x)), list(model.predict(x)))
+    with mlflow.start_run():
+        mlflow.sklearn.log_model(model, "model", registered_model_name="old-model")
+    version = client.get_latest_versions("old-model")[0]
+    check("version", version.version, "1")
+    client.transition_model_version_stage("old-model", "1", "Staging")
+    loaded = mlflow.pyfunc.load_model("models:/old-model/Staging")
+    check("registered", list(loaded.predict(x)), list(model.predict(x)))
 
 
 artifacts(runs())

@@ -89,6 +89,7 @@ func commands(e *cli.Env, cfg *config.Config) []*cobra.Command {
 		retrain.Commands(e),
 		audit.Commands(e),
 		access.Commands(e),
+		[]*cobra.Command{exportCommand(e), gcCommand(e)},
 	)
 }
 

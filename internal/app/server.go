@@ -13,6 +13,7 @@ import (
 
 	"github.com/slipway-ml/slipway"
 	"github.com/slipway-ml/slipway/internal/compat/inference"
+	"github.com/slipway-ml/slipway/internal/compat/mlflow"
 	"github.com/slipway-ml/slipway/internal/config"
 	"github.com/slipway-ml/slipway/internal/content"
 	"github.com/slipway-ml/slipway/internal/core/serving"
@@ -72,7 +73,8 @@ func newServer(ctx context.Context, cfg *config.Config, ws *workspace, getenv fu
 		return nil, err
 	}
 	s.closers = append(s.closers, s.content.Close)
-	s.door = &web.Door{Owner: s.owner, Anyone: slipway.Principal{Name: "local", Role: slipway.Writer}, Host: hosts(cfg.Get(config.Host))}
+	s.door = &web.Door{Owner: s.owner, Anyone: slipway.Principal{Name: "local", Role: slipway.Writer}, Host: hosts(cfg.Get(config.Host)),
+		Refuse: mlflow.Refuse}
 	s.hasToken = func(context.Context) (bool, error) { return false, nil }
 	s.loop = &loop{jobs: s.jobs, replay: ws.replay(), file: ws.path(replayMark)}
 	if err = s.loop.load(); err != nil {

@@ -60,6 +60,7 @@ func (s *server) wire(ctx context.Context) (err error) {
 	}
 	p.tokens = access.New(access.Options{DB: s.db})
 	p.runs = tracking.New(tracking.Options{DB: s.db, Content: s.content, Tables: tables{p.query}, Jobs: s.jobs, Open: mlflow.OpenSource,
+		Quota: tracking.Quota{File: s.config.Bytes(config.FileBytes), Bytes: s.config.Bytes(config.AllBytes), Runs: int64(s.config.Number(config.AllRuns))},
 		Registered: func(ctx context.Context, project string, from tracking.Source, out *tracking.Imported) error {
 			asker := slipway.PrincipalOf(ctx)
 			asker.Project = project

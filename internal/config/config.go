@@ -58,6 +58,9 @@ const (
 	Durable   = "durability"
 	Webhooks  = "webhooks"
 	Remote    = "remote"
+	FileBytes = "artifact-bytes"
+	AllBytes  = "project-bytes"
+	AllRuns   = "project-runs"
 )
 
 // Load reads the environment. home is the user's home directory.
@@ -83,6 +86,9 @@ func Load(getenv func(string) string, home string) *Config {
 		{Name: Memory, Value: "2GB", Help: "memory limit of a query"},
 		{Name: Durable, Value: "process", Help: "when a prediction counts as logged: process (survives kill -9) or sync (survives power loss)"},
 		{Name: Webhooks, Value: "public", Help: "where webhooks may go: public (https to public addresses) or any (http and private networks too)"},
+		{Name: FileBytes, Value: "0", Help: "largest file that a client may log, such as 5GB; 0 for any size"},
+		{Name: AllBytes, Value: "0", Help: "how much the files that clients log in one project may have together, such as 500GB; 0 for any number"},
+		{Name: AllRuns, Value: "0", Help: "runs that clients may make in one project; deleted ones count until slipway gc; 0 for any number"},
 		{Name: Remote, Help: "where data push and pull go: s3://HOST/BUCKET/PREFIX or a folder", secret: true},
 	}}
 	for _, s := range c.settings {
@@ -132,7 +138,12 @@ func (c *Config) Validate() error {
 	if d := c.Get(Durable); d != "process" && d != "sync" {
 		return slipway.Errorf(slipway.Invalid, "durability is %q; it must be process or sync", d)
 	}
-	for _, name := range []string{Rate, Parallel, Workers} {
+	for _, name := range []string{FileBytes, AllBytes} {
+		if _, err := parseBytes(c.Get(name)); err != nil {
+			return slipway.Errorf(slipway.Invalid, "%s is %q; it must be a size such as 500MB or 5GB, or 0", c.find(name).Env, c.Get(name))
+		}
+	}
+	for _, name := range []string{Rate, Parallel, Workers, AllRuns} {
 		if v, err := strconv.ParseFloat(c.Get(name), 64); err != nil || v < 0 || v > 1e9 {
 			return slipway.Errorf(slipway.Invalid, "%s is %q; it must be a number, 0 or more", c.find(name).Env, c.Get(name))
 		}
@@ -153,6 +164,26 @@ func (c *Config) Duration(name string) time.Duration {
 func (c *Config) Number(name string) float64 {
 	v, _ := strconv.ParseFloat(c.Get(name), 64)
 	return v
+}
+
+// Bytes is the value of a setting that Validate holds to be a size.
+func (c *Config) Bytes(name string) int64 {
+	n, _ := parseBytes(c.Get(name))
+	return n
+}
+
+// units are powers of 1024, as memory is counted.
+var units = map[string]int64{"": 1, "B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
+
+// parseBytes reads a size: a number, and a unit or none.
+func parseBytes(s string) (int64, error) {
+	number := strings.TrimRight(s, "BKMGT")
+	unit, ok := units[s[len(number):]]
+	v, err := strconv.ParseFloat(number, 64)
+	if !ok || err != nil || !(v >= 0 && v*float64(unit) < 1<<62) {
+		return 0, fmt.Errorf("%q is no size", s)
+	}
+	return int64(v * float64(unit)), nil
 }
 
 func (c *Config) find(name string) *Setting {

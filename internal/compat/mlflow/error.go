@@ -5,8 +5,10 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/slipway-ml/slipway"
+	"github.com/slipway-ml/slipway/internal/kit/web"
 )
 
 // endpointNotFound is a code of this dialect alone: a path that is not served.
@@ -18,7 +20,7 @@ const notImplemented slipway.Code = "not_implemented"
 
 // names is how MLflow spells a code, and the status that goes with it. A
 // conflict is 400 there, and nothing that a client did may be 5xx, because it
-// would try again.
+// would try again. For that reason a used up quota is not 429 either.
 var names = map[slipway.Code]struct {
 	name   string
 	status int
@@ -30,6 +32,7 @@ var names = map[slipway.Code]struct {
 	slipway.NotFound:        {"RESOURCE_DOES_NOT_EXIST", 404},
 	slipway.Conflict:        {"RESOURCE_ALREADY_EXISTS", 400},
 	slipway.Unavailable:     {"TEMPORARILY_UNAVAILABLE", 503},
+	slipway.Exhausted:       {"RESOURCE_EXHAUSTED", 413},
 	slipway.Internal:        {"INTERNAL_ERROR", 500},
 	slipway.Interrupted:     {"CANCELLED", 499},
 	endpointNotFound:        {"ENDPOINT_NOT_FOUND", 404},
@@ -58,4 +61,16 @@ func writeError(w http.ResponseWriter, r *http.Request, err error) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(row.status)
 	_ = json.NewEncoder(w).Encode(map[string]string{"error_code": row.name, "message": message})
+}
+
+// Refuse answers a request that may not come in: as MLflow does where its
+// clients ask, and as the rest of this server elsewhere.
+func Refuse(w http.ResponseWriter, r *http.Request, err error) {
+	for _, root := range []string{"/api/2.0/", "/api/3.0/", "/ajax-api/"} {
+		if strings.HasPrefix(r.URL.Path, root) {
+			writeError(w, r, err)
+			return
+		}
+	}
+	web.WriteError(w, r, err)
 }

@@ -27,6 +27,8 @@ type sourceRegistered struct {
 	Description string        `json:"description"`
 	Tags        []pair        `json:"tags"`
 	Aliases     []sourceAlias `json:"aliases"`
+	Created     Int           `json:"creation_timestamp"`
+	Updated     Int           `json:"last_updated_timestamp"`
 	versions    []sourceVersion
 }
 
@@ -42,7 +44,14 @@ type sourceVersion struct {
 	Source      string `json:"source"`
 	Run         string `json:"run_id"`
 	Tags        []pair `json:"tags"`
+	User        string `json:"user_id"`
+	Created     Int    `json:"creation_timestamp"`
+	Updated     Int    `json:"last_updated_timestamp"`
+	location    string // where its files are
 }
+
+// versionText is a version's number in decimal.
+func versionText(v sourceVersion) string { return strconv.FormatInt(int64(v.Version), 10) }
 
 // CopyRegistered copies the registered models of a source, with their versions'
 // numbers, into a project, by the API that a client would use. What is there
@@ -140,7 +149,7 @@ func (c registeredCopy) model(ctx context.Context) error {
 // version makes one version with its own number: where versions before it were
 // deleted, so many are made and deleted.
 func (c registeredCopy) version(ctx context.Context, v sourceVersion, next int) (int, error) {
-	number := strconv.FormatInt(int64(v.Version), 10)
+	number := versionText(v)
 	named := func(n string, more map[string]any) map[string]any {
 		in := map[string]any{"name": c.m.Name, "version": n}
 		for k, x := range more {

@@ -225,8 +225,8 @@ func (f *failing) Open(ctx context.Context, at tracking.Place, uri string) (io.R
 	return f.Source.Open(ctx, at, uri)
 }
 
-// An import that broke off is run again until it comes through, and what was
-// copied before is not copied twice.
+// An import that broke off is run again until it comes through: what was copied
+// before is read and compared, and not copied twice.
 func TestImportContinues(t *testing.T) {
 	dir, want := realMLflow(t)
 	ctx := asWriter(t.Context())
@@ -234,7 +234,7 @@ func TestImportContinues(t *testing.T) {
 	file := source(t, "sqlite:///"+filepath.Join(dir, "mlflow.db"), filepath.Join(dir, "artifacts"))
 	var files int64
 	for try := 0; ; try++ {
-		got, err := s.Import(ctx, tracking.DefaultProject, &failing{file, 1}, false, quiet)
+		got, err := s.Import(ctx, tracking.DefaultProject, &failing{file, try + 1}, false, quiet)
 		files += got.NewFiles
 		if err == nil {
 			break
@@ -245,6 +245,40 @@ func TestImportContinues(t *testing.T) {
 	}
 	if files != want.Files {
 		t.Errorf("%d files were copied, want each of %d once", files, want.Files)
+	}
+	whole, _ := store(t, filepath.Join(t.TempDir(), "whole.db"))
+	if _, err := whole.Import(ctx, tracking.DefaultProject, file, false, quiet); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(snapshot(t, whole), snapshot(t, s), cmp.Comparer(sameNumber)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A file whose bytes changed is copied again, though its size is the same.
+func TestImportComparesByHash(t *testing.T) {
+	dir, want := realMLflow(t)
+	ctx := asWriter(t.Context())
+	s, _ := store(t, filepath.Join(t.TempDir(), "x.db"))
+	file := source(t, "sqlite:///"+filepath.Join(dir, "mlflow.db"), filepath.Join(dir, "artifacts"))
+	if _, err := s.Import(ctx, tracking.DefaultProject, file, false, quiet); err != nil {
+		t.Fatal(err)
+	}
+	found, err := filepath.Glob(filepath.Join(dir, "artifacts/wine/*/artifacts/plots/roc.txt"))
+	if err != nil || len(found) == 0 {
+		t.Fatal(found, err)
+	}
+	b, err := os.ReadFile(found[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[0]++
+	if err := os.WriteFile(found[0], b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Import(ctx, tracking.DefaultProject, file, false, quiet)
+	if err != nil || got.NewFiles != 1 || got.Files != want.Files {
+		t.Fatalf("after one file changed: %+v, %v", got, err)
 	}
 	whole, _ := store(t, filepath.Join(t.TempDir(), "whole.db"))
 	if _, err := whole.Import(ctx, tracking.DefaultProject, file, false, quiet); err != nil {

@@ -32,10 +32,15 @@ func (s *Service) PutArtifact(ctx context.Context, at Place, r io.Reader) (Artif
 	if err := content.CheckPath(at.Path); err != nil {
 		return Artifact{}, err
 	}
-	if err := s.allowOwner(ctx, slipway.Writer, at.Owner); err != nil {
+	body, err := s.admit(ctx, at.Owner, r)
+	if err != nil {
 		return Artifact{}, err
 	}
-	return s.AddArtifact(ctx, at, r)
+	a, err := s.AddArtifact(ctx, at, body)
+	if err == nil {
+		s.used.add(body.project, a.Size)
+	}
+	return a, err
 }
 
 // OpenArtifact reads a file. The caller closes it. It fails with NotFound.

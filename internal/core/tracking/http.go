@@ -102,6 +102,7 @@ func (s *Service) Routes(a *web.API) {
 	OpCurve.Serve(a, s.curve)
 	OpCompare.Serve(a, s.compareRuns)
 	OpImport.Serve(a, s.serveImport)
+	OpCollect.Serve(a, s.serveCollect)
 	OpArtifacts.Serve(a, func(ctx context.Context, in ArtifactsOf) ([]Artifact, error) {
 		r, err := s.named(ctx, in.Project, in.Run)
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -191,8 +192,8 @@ func (im *importer) model(ctx context.Context, e Experiment, m LoggedModel) erro
 }
 
 // files copies the files of a run or a model that are not there with the same
-// size. The store names content by its SHA-256; the size is compared with what
-// the source says.
+// bytes: one of another size is copied, one of the same size is read again and
+// compared by hash.
 func (im *importer) files(ctx context.Context, at Place, uri string) error {
 	found, err := im.from.Files(ctx, at, uri)
 	if slipway.IsCode(err, slipway.Invalid) || slipway.IsCode(err, slipway.NotFound) {
@@ -202,26 +203,48 @@ func (im *importer) files(ctx context.Context, at Place, uri string) error {
 	if err != nil {
 		return err
 	}
-	have := map[string]int64{}
+	have := map[string]Artifact{}
 	if !im.out.DryRun {
 		there, err := im.s.artifactsBelow(ctx, at)
 		if err != nil {
 			return err
 		}
 		for _, a := range there {
-			have[a.Path] = a.Size
+			have[a.Path] = a
 		}
 	}
 	for _, f := range found {
 		im.count(func(o *Imported) { o.Files++ })
-		if size, ok := have[f.Path]; ok && size == f.Size || im.out.DryRun {
+		if im.out.DryRun {
 			continue
 		}
-		if err := im.file(ctx, Place{at.Owner, f.Path}, uri, f.Size); err != nil {
+		place := Place{at.Owner, f.Path}
+		if was, ok := have[f.Path]; ok && was.Size == f.Size {
+			same, err := im.same(ctx, place, uri, was.Digest)
+			if err != nil {
+				return fmt.Errorf("%s: %w", f.Path, err)
+			}
+			if same {
+				continue
+			}
+		}
+		if err := im.file(ctx, place, uri, f.Size); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// same reports whether the source's file has a digest.
+func (im *importer) same(ctx context.Context, at Place, uri string, want slipway.Digest) (bool, error) {
+	body, err := im.from.Open(ctx, at, uri)
+	if err != nil {
+		return false, err
+	}
+	h := sha256.New()
+	_, err = io.Copy(h, body)
+	err = errors.Join(err, body.Close())
+	return slipway.Digest(hex.EncodeToString(h.Sum(nil))) == want, err
 }
 
 func (im *importer) file(ctx context.Context, at Place, uri string, size int64) error {

@@ -21,10 +21,11 @@ func (s *Service) AllowUpload(ctx context.Context, at Place) error {
 // that no file takes up is garbage to the content store, which spares it for
 // its time of grace.
 func (s *Service) PutPart(ctx context.Context, at Place, r io.Reader) (slipway.Digest, error) {
-	if err := s.AllowUpload(ctx, at); err != nil {
+	body, err := s.admit(ctx, at.Owner, r)
+	if err != nil {
 		return "", err
 	}
-	d, _, err := s.o.Content.Put(ctx, r)
+	d, _, err := s.o.Content.Put(ctx, body)
 	return d, err
 }
 

@@ -118,6 +118,12 @@ var Migration = db.Migration{Name: "tracking", Statements: []string{
 	`CREATE INDEX run_param_by_value ON run_param (key, substr(value, 1, 64), run)`,
 	`CREATE INDEX run_tag_by_value ON run_tag (key, substr(value, 1, 64), run)`,
 	`CREATE INDEX run_by_name ON run (name)`,
+	// When something was deleted, for collecting it later; 0 is not.
+	`ALTER TABLE experiment ADD COLUMN deleted BIGINT NOT NULL DEFAULT 0`,
+	`ALTER TABLE run ADD COLUMN deleted BIGINT NOT NULL DEFAULT 0`,
+	`ALTER TABLE logged_model ADD COLUMN deleted BIGINT NOT NULL DEFAULT 0`,
+	`CREATE INDEX run_deleted ON run (deleted, id) WHERE stage = 'deleted'`,
+	`CREATE INDEX run_model_by_model ON run_model (model)`,
 }}
 
 func (s *Service) read(ctx context.Context, fn func(*db.Tx) error) error {

@@ -34,7 +34,7 @@ func addExperiment(tx *db.Tx, in NewExperiment) (Experiment, error) {
 	}
 	if n == 0 {
 		return e, slipway.Errorf(slipway.Conflict, "Experiment '%s' already exists.", e.Name).
-			WithHint("a deleted experiment keeps its name; restore it, or choose another name")
+			WithHint("a deleted experiment keeps its name until `slipway gc --yes`; restore it, or choose another name")
 	}
 	if err := tx.QueryRow(`SELECT id FROM experiment WHERE project = ? AND name = ?`, e.Project, e.Name).Scan(&e.ID); err != nil {
 		return e, err
@@ -177,10 +177,11 @@ func (s *Service) moveExperiment(ctx context.Context, id int64, from, to Stage) 
 		if e.Stage != from {
 			return noExperiment(fmt.Sprintf("%d in the stage %s", id, from))
 		}
-		if _, err := tx.Exec(`UPDATE experiment SET stage = ? WHERE id = ?`, to, id); err != nil {
+		at := deletedAt(tx, to)
+		if _, err := tx.Exec(`UPDATE experiment SET stage = ?, deleted = ? WHERE id = ?`, to, at, id); err != nil {
 			return err
 		}
-		_, err := tx.Exec(`UPDATE run SET stage = ? WHERE experiment = ?`, to, id)
+		_, err := tx.Exec(`UPDATE run SET stage = ?, deleted = ? WHERE experiment = ? AND stage = ?`, to, at, id, from)
 		return err
 	})
 }

@@ -17,7 +17,8 @@ func (s *Service) importExperiment(ctx context.Context, project string, in Exper
 		out, err = db.One(tx, scanExperiment, `SELECT `+experimentColumns+` FROM experiment e WHERE e.project = ? AND e.name = ?`, project, in.Name)
 		if slipway.IsCode(err, slipway.NotFound) {
 			if out, err = addExperiment(tx, NewExperiment{Project: project, Name: in.Name}); err == nil {
-				_, err = tx.Exec(`UPDATE experiment SET stage = ?, created = ?, updated = ? WHERE id = ?`, in.Stage, in.Created, in.Updated, out.ID)
+				_, err = tx.Exec(`UPDATE experiment SET stage = ?, created = ?, updated = ?, deleted = ? WHERE id = ?`,
+					in.Stage, in.Created, in.Updated, deletedAt(tx, in.Stage), out.ID)
 			}
 		}
 		if err != nil {
@@ -49,7 +50,8 @@ func (s *Service) importRun(ctx context.Context, e Experiment, r *Run, points ma
 		case err == nil && k.project != e.Project:
 			err = slipway.Errorf(slipway.Conflict, "the run %s exists in the project %s", r.ID, k.project)
 		case err == nil:
-			_, err = tx.Exec(`UPDATE run SET name = ?, status = ?, ended = ?, stage = ? WHERE id = ?`, r.Name, r.Status, r.End, r.Stage, k.number)
+			_, err = tx.Exec(`UPDATE run SET name = ?, status = ?, ended = ?, stage = ?, deleted = ? WHERE id = ?`,
+				r.Name, r.Status, r.End, r.Stage, deletedAt(tx, r.Stage), k.number)
 		}
 		if err != nil {
 			return err
@@ -78,8 +80,9 @@ func (s *Service) importRun(ctx context.Context, e Experiment, r *Run, points ma
 }
 
 func insertImported(tx *db.Tx, e Experiment, r *Run) (int64, error) {
-	return tx.InsertID(`INSERT INTO run (uuid, project, experiment, name, kind, status, actor, started, ended, stage)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, r.ID, e.Project, e.ID, r.Name, KindClient, r.Status, r.User, r.Start, r.End, r.Stage)
+	return tx.InsertID(`INSERT INTO run (uuid, project, experiment, name, kind, status, actor, started, ended, stage, deleted)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, r.ID, e.Project, e.ID, r.Name, KindClient, r.Status, r.User, r.Start, r.End, r.Stage,
+		deletedAt(tx, r.Stage))
 }
 
 // upsertPairs writes pairs over what is there.

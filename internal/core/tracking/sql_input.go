@@ -47,6 +47,9 @@ func (s *Service) LogInputs(ctx context.Context, id string, datasets []DatasetIn
 			}
 		}
 		for _, m := range models {
+			if err := checkModelHere(tx, k, m.Model); err != nil {
+				return err
+			}
 			if _, err := tx.Exec(`INSERT INTO run_model (run, model, output, step) VALUES (?, ?, ?, ?)
 				ON CONFLICT (run, model, output) DO UPDATE SET step = excluded.step`, k.number, m.Model, m.Output, m.Step); err != nil {
 				return err
@@ -99,4 +102,21 @@ func (s *Service) Datasets(ctx context.Context, experiments []int64) (out []Data
 		return err
 	})
 	return out, err
+}
+
+// checkModelHere refuses to say something about a logged model of another
+// project, in the words for one that is not there.
+func checkModelHere(tx *db.Tx, k runKey, model string) error {
+	if model == "" {
+		return nil
+	}
+	var project string
+	err := tx.QueryRow(`SELECT project FROM logged_model WHERE id = ?`, model).Scan(&project)
+	if slipway.IsCode(err, slipway.NotFound) {
+		return nil // MLflow takes such points too
+	}
+	if err == nil && project != k.project {
+		err = noModel(model)
+	}
+	return err
 }

@@ -164,7 +164,7 @@ func (s *Service) DeleteModelTag(ctx context.Context, id, key string) error {
 // DeleteModel hides a logged model.
 func (s *Service) DeleteModel(ctx context.Context, id string) error {
 	_, err := s.changeModel(ctx, id, func(tx *db.Tx) error {
-		_, err := tx.Exec(`UPDATE logged_model SET stage = 'deleted' WHERE id = ?`, id)
+		_, err := tx.Exec(`UPDATE logged_model SET stage = 'deleted', deleted = ? WHERE id = ?`, tx.Now(), id)
 		return err
 	})
 	return err

@@ -87,6 +87,9 @@ func (s *Service) CreateRun(ctx context.Context, in NewRun) (*Run, error) {
 		if e.Stage != Active {
 			return slipway.Errorf(slipway.Invalid, "The experiment %d must be in the 'active' state. Current state is %s.", e.ID, e.Stage)
 		}
+		if err := s.admitRun(tx, e.Project); err != nil {
+			return err
+		}
 		if out, err = addRun(tx, e, in); err != nil {
 			return err
 		}
@@ -238,7 +241,10 @@ func (s *Service) moveRun(ctx context.Context, id string, from, to Stage) error 
 		if k.stage != from {
 			return slipway.Errorf(slipway.Invalid, "The run %s must be in the '%s' state. Current state is %s.", id, from, k.stage)
 		}
-		_, err = tx.Exec(`UPDATE run SET stage = ? WHERE id = ?`, to, k.number)
+		n, err := tx.Exec(`UPDATE run SET stage = ?, deleted = ? WHERE id = ?`, to, deletedAt(tx, to), k.number)
+		if err == nil && n == 0 {
+			err = noRun(id) // collected meanwhile
+		}
 		return err
 	})
 	s.cache.forget(number)
@@ -263,6 +269,11 @@ func (s *Service) Log(ctx context.Context, id string, b Batch) error {
 	}
 	groups := groupPoints(b.Metrics)
 	return s.changeRun(ctx, id, func(tx *db.Tx, k runKey) error {
+		for _, g := range groups {
+			if err := checkModelHere(tx, k, g.model); err != nil {
+				return err
+			}
+		}
 		if err := addParams(tx, k.number, b.Params); err != nil {
 			return err
 		}

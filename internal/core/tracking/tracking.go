@@ -30,8 +30,10 @@ type Options struct {
 	Content *content.Store
 	Clock   func() time.Time // machine time; nil is time.Now
 
-	Tables Tables    // looks into artifacts that are tables; nil refuses to
-	Jobs   *web.Jobs // runs imports; nil refuses them
+	Tables Tables // looks into artifacts that are tables; nil refuses to
+	Quota  Quota  // what clients may use in a project
+
+	Jobs *web.Jobs // runs imports; nil refuses them
 	// Open finds what an import copies from. artifacts is a folder, or "".
 	Open func(ctx context.Context, uri, artifacts string) (Source, error)
 	// Registered copies the registered models of a source and counts them into
@@ -44,6 +46,7 @@ type Service struct {
 	o      Options
 	cache  *runCache // nil where another process may write too
 	series seriesCache
+	used   usages
 }
 
 // New makes a Service.

@@ -31,6 +31,9 @@ type Door struct {
 	// AnyHost takes requests to any name. It is for doors through which nobody
 	// comes without a token: a foreign page that a name was rebound for has none.
 	AnyHost bool
+	// Refuse answers a request that may not come in, for paths whose clients
+	// expect another form than ours; nil is WriteError.
+	Refuse func(w http.ResponseWriter, r *http.Request, err error)
 }
 
 const sessionCookie = "slipway_session"
@@ -41,6 +44,10 @@ var nosniff, sameOrigin = []string{"nosniff"}, []string{"same-origin"}
 // Wrap puts the door in front of next. socket says that the listener is the
 // owner's socket.
 func (d *Door) Wrap(next http.Handler, socket bool) http.Handler {
+	refuse := d.Refuse
+	if refuse == nil {
+		refuse = WriteError
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		head := w.Header()
 		head["X-Content-Type-Options"], head["Referrer-Policy"] = nosniff, sameOrigin
@@ -55,7 +62,7 @@ func (d *Door) Wrap(next http.Handler, socket bool) http.Handler {
 			return
 		}
 		if err := d.checkAddress(r); err != nil {
-			WriteError(w, r, err)
+			refuse(w, r, err)
 			return
 		}
 		if d.trade(w, r) {
@@ -63,7 +70,7 @@ func (d *Door) Wrap(next http.Handler, socket bool) http.Handler {
 		}
 		p, err := d.principal(r)
 		if err != nil {
-			WriteError(w, r, err)
+			refuse(w, r, err)
 			return
 		}
 		next.ServeHTTP(w, r.WithContext(slipway.WithPrincipal(r.Context(), p)))
