@@ -31,6 +31,12 @@ func Handler(s *serving.Service, version string, l *Limiter) http.Handler {
 	return &handler{s: s, version: version, metrics: s.Metrics(), limit: l}
 }
 
+// Quick tells web.Server which paths are predictions: many small requests of one
+// caller, answered in one piece.
+func Quick(path string) bool {
+	return strings.HasPrefix(path, "/v2/models/") || strings.HasPrefix(path, "/v1/models/") || path == "/invocations"
+}
+
 type handler struct {
 	s       *serving.Service
 	version string
