@@ -70,7 +70,7 @@ func limiter(cfg *config.Config) *inference.Limiter {
 // protocols is how a service answers when it has no workspace around it.
 func protocols(cfg *config.Config, local serving.Local) serving.Local {
 	limit := limiter(cfg)
-	local.Check = cfg.Validate
+	local.Check, local.Quick = cfg.Validate, inference.Quick
 	local.Handler = func(s *serving.Service) http.Handler { return inference.Handler(s, version, limit) }
 	local.GRPC = func(s *serving.Service, who func(*http.Request) (slipway.Principal, error), l net.Listener) func(context.Context) {
 		return inference.ListenGRPC(s, version, who, limit, l)

@@ -17,7 +17,7 @@ import (
 // doors are the addresses on which a Service answers.
 type doors struct {
 	address, grpc string // grpc is "" when it is off
-	http          *http.Server
+	http          *web.Server
 	stop          func(context.Context) // of gRPC; nil when it is off
 	failed        chan error
 }
@@ -45,7 +45,8 @@ func openDoors(s *Service, local Local, token, address, grpc string) (*doors, er
 			return nil, errors.Join(err, l.Close())
 		}
 	}
-	d.http = &http.Server{Handler: who.Wrap(local.Handler(s), false), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10, ReadTimeout: 5 * time.Minute, IdleTimeout: 5 * time.Minute}
+	srv := &http.Server{Handler: who.Wrap(local.Handler(s), false), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10, ReadTimeout: 5 * time.Minute, IdleTimeout: 5 * time.Minute}
+	d.http = &web.Server{HTTP: srv, Quick: local.Quick}
 	go func() { d.failed <- d.http.Serve(l) }()
 	return d, nil
 }

@@ -21,6 +21,7 @@ import (
 type Local struct {
 	Loaders []predictor.Loader
 	Handler func(*Service) http.Handler // the inference protocols
+	Quick   func(path string) bool      // see web.Server
 	// Check refuses settings that cannot work.
 	Check func() error
 	// GRPC answers them over gRPC on l, until stop is called.

@@ -22,7 +22,7 @@ import (
 type Server struct {
 	HTTP *http.Server
 	// Quick reports whether requests to a path may go the shorter way: their
-	// handlers neither flush, hijack, nor send trailers.
+	// handlers neither flush, hijack, nor send trailers. nil is none.
 	Quick func(path string) bool
 
 	mu      sync.Mutex

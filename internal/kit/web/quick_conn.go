@@ -149,7 +149,7 @@ func (q *quick) parse(b []byte) int {
 	}
 	r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(b)))
 	if err != nil || r.Method != http.MethodPost || r.ProtoMajor != 1 || r.ProtoMinor != 1 || r.Host == "" || !strings.HasPrefix(r.RequestURI, "/") ||
-		r.ContentLength < 0 || r.ContentLength > quickBody || !q.s.Quick(r.URL.Path) {
+		r.ContentLength < 0 || r.ContentLength > quickBody || q.s.Quick == nil || !q.s.Quick(r.URL.Path) {
 		return -1
 	}
 	size := int(r.ContentLength)
