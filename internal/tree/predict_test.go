@@ -40,6 +40,16 @@ func awkward(seed uint64, depth, leaves, features int) (*Ensemble, []float64, in
 			thresholds = append(thresholds, n.Threshold)
 		}
 	}
+	if !e.Float32 && rng.IntN(2) == 0 { // as scikit-learn's, to which zero is a number like others
+		e.Round32, e.Plain = true, true
+		for i := range e.Trees {
+			for j := range e.Trees[i].Nodes {
+				if n := &e.Trees[i].Nodes[j]; n.Missing == MissingZero {
+					n.Missing = MissingNaN
+				}
+			}
+		}
+	}
 	const rows = 75
 	x := sample(e, rows, categorical, seed)
 	special := []float64{math.NaN(), math.Inf(1), math.Inf(-1), 0, math.Copysign(0, -1), 1e-35, -1e-36, zeroThreshold,
