@@ -92,7 +92,7 @@ func serveBench(dir string) {
 	if err != nil {
 		panic(err)
 	}
-	ListenGRPC(s, "bench", door.Caller, NewLimiter(Limits{Concurrent: 1024}), rpc)
+	ListenGRPC(s, "bench", door.Caller, NewLimiter(Limits{Concurrent: 1024}), nil, rpc)
 	fmt.Println(l.Addr(), rpc.Addr())
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
 		var u syscall.Rusage

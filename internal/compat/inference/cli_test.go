@@ -58,7 +58,7 @@ func (s *shell) run(ctx context.Context, out io.Writer, in string, args ...strin
 		Handler: func(s *serving.Service) http.Handler { return Handler(s, "test", nil) },
 		Check:   func() error { return nil },
 		GRPC: func(s *serving.Service, who func(*http.Request) (slipway.Principal, error), l net.Listener) func(context.Context) {
-			return ListenGRPC(s, "test", who, nil, l)
+			return ListenGRPC(s, "test", who, nil, nil, l)
 		}})...)
 	root.SetArgs(args)
 	return root.ExecuteContext(ctx)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/slipway-ml/slipway"
 	"github.com/slipway-ml/slipway/internal/core/serving"
+	"github.com/slipway-ml/slipway/internal/kit/trace"
 )
 
 // MaxBody is the largest request body, in bytes; a longer one is refused with
@@ -236,6 +237,7 @@ func (h *handler) answer(w http.ResponseWriter, r *http.Request, e serving.Handl
 	}
 	req.Header = r.Header.Get
 	req.Parse = time.Since(start)
+	trace.Record(r.Context(), "parse", start, start.Add(req.Parse))
 	a, err := call(r.Context(), req)
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 
 	"github.com/slipway-ml/slipway"
 	"github.com/slipway-ml/slipway/internal/backend/predictor"
+	"github.com/slipway-ml/slipway/internal/kit/trace"
 )
 
 // Explanation is attributions, as package predictor defines them.
@@ -186,8 +187,17 @@ func (h Handle) Answer(ctx context.Context, r *Request) (Answer, error) {
 	}
 	b := h.batch(r)
 	a.ID = b.id
+	start := time.Now()
 	if err := h.keep(r, b, outcomes); err != nil {
 		return Answer{}, err
+	}
+	if trace.On() {
+		trace.Record(ctx, "log", start, time.Now())
+		trace.Say(ctx, "slipway.model", a.Variant.Model)
+		trace.Say(ctx, "slipway.variant", string(a.Variant.Role))
+		if len(a.ID) > 0 {
+			trace.Say(ctx, "slipway.prediction_id", a.ID[0].String())
+		}
 	}
 	if h.pinned == nil {
 		h.mirror(r, b)
@@ -250,7 +260,9 @@ func (v *variant) predict(ctx context.Context, r *Request, replaceable bool) (o 
 // call runs the model and judges its answer. A panic is the model's failure.
 func (v *variant) call(ctx context.Context, o *outcome) {
 	start := time.Now()
+	ctx, end := trace.Begin(ctx, "predict")
 	defer func() {
+		end(o.err)
 		o.took = time.Since(start)
 		if p := recover(); p != nil {
 			o.out, o.failure = nil, fmt.Sprintf("panic: %v", p)

@@ -20,6 +20,7 @@ type doors struct {
 	http          *web.Server
 	stop          func(context.Context) // of gRPC; nil when it is off
 	failed        chan error
+	end           func(context.Context) error
 }
 
 // openDoors listens for HTTP and, unless it is "off", for gRPC: on the port after
@@ -29,7 +30,7 @@ func openDoors(s *Service, local Local, token, address, grpc string) (*doors, er
 	if err != nil {
 		return nil, err
 	}
-	d := &doors{address: l.Addr().String(), failed: make(chan error, 1)}
+	d := &doors{address: l.Addr().String(), failed: make(chan error, 1), end: local.End}
 	who := door(token, d.address)
 	implied := grpc == ""
 	if implied {
@@ -83,6 +84,9 @@ func (d *doors) close(ctx context.Context) error {
 	}()
 	err := d.http.Shutdown(ctx)
 	<-gone
+	if d.end != nil {
+		err = errors.Join(err, d.end(ctx))
+	}
 	return err
 }
 

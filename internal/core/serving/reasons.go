@@ -12,6 +12,7 @@ import (
 	"github.com/slipway-ml/slipway"
 	"github.com/slipway-ml/slipway/internal/backend/predictor"
 	"github.com/slipway-ml/slipway/internal/kit/filter"
+	"github.com/slipway-ml/slipway/internal/kit/trace"
 )
 
 // Reasons is how the answers of a request are to be explained.
@@ -72,6 +73,8 @@ func (s *Service) explain(ctx context.Context, v *variant, in, out *slipway.Fram
 		w = &Reasons{}
 	}
 	start := time.Now()
+	ctx, end := trace.Begin(ctx, "explain")
+	defer func() { end(err) }()
 	if w.When != "" {
 		if rows, err = chosen(w.When, in, out); err != nil || len(rows) == 0 {
 			return nil, nil, err
