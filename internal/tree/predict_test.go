@@ -211,3 +211,20 @@ func ExamplePredictor() {
 	fmt.Println(dst)
 	// Output: [10 20]
 }
+
+// TestForestFollowsTheRule holds the nodes of deep forests to it, at the size for
+// which they are made.
+func TestForestFollowsTheRule(t *testing.T) {
+	e := forest()
+	const rows = 130 // two blocks, and a part of one
+	x := sample(e, rows, 0, 5)
+	want, got := make([]float64, rows), make([]float64, rows)
+	p := NewPredictor(e)
+	walkPlain(p, want, x, rows)
+	p.Margin(got, x, rows)
+	for i := range want {
+		if got[i] != want[i] {
+			t.Fatalf("row %d: %v, by the rule %v", i, got[i], want[i])
+		}
+	}
+}
