@@ -103,7 +103,7 @@ set_up_node() {
 
 test_go() {
   step "go test -race"
-  own "$go" test -json -race -timeout 25m ./... | "$py" scripts/gotest.py ${strict:+--strict} --counts "$work/counts" || fault "go test"
+  SLIPWAY_LOAD=${SLIPWAY_LOAD:-1} own "$go" test -json -race -timeout 25m ./... | "$py" scripts/gotest.py ${strict:+--strict} --counts "$work/counts" || fault "go test"
   # shellcheck disable=SC2046
   count $(cat "$work/counts")
 }

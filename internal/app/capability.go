@@ -83,7 +83,7 @@ func commands(e *cli.Env, cfg *config.Config) []*cobra.Command {
 		models,
 		gate.Commands(e),
 		delivery.Commands(e),
-		serving.Commands(e, protocols(cfg, serving.Local{Loaders: loaders(cfg)})),
+		serving.Commands(e, protocols(cfg, e.Getenv, serving.Local{Loaders: loaders(cfg)})),
 		monitor.Commands(e),
 		replay.Commands(e),
 		retrain.Commands(e),

@@ -88,7 +88,7 @@ func (s *session) close(ctx context.Context) error {
 	}
 	s.own.guests.dismiss()
 	if s.socket != nil {
-		errs = append(errs, shutdown([]*http.Server{s.socket}, s.own.unfinished))
+		errs = append(errs, shutdown([]listening{s.socket}, s.own.unfinished))
 	}
 	errs = append(errs, s.own.close())
 	s.own.workspace.disown()

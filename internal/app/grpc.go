@@ -36,7 +36,7 @@ func (s *server) listenGRPC() error {
 	if err != nil {
 		return err
 	}
-	s.stopGRPC = inference.ListenGRPC(s.endpoints, version, door.Caller, s.limit, l)
+	s.stopGRPC = inference.ListenGRPC(s.endpoints, version, door.Caller, s.limit, s.watch, l)
 	return nil
 }
 
@@ -64,16 +64,30 @@ func (s *server) endGRPC() {
 
 // limiter bounds what callers may ask, as the settings say.
 func limiter(cfg *config.Config) *inference.Limiter {
-	return inference.NewLimiter(inference.Limits{Rate: cfg.Number(config.Rate), Concurrent: int(cfg.Number(config.Parallel))})
+	return inference.NewLimiter(inference.Limits{Rate: cfg.Number(config.Rate), Concurrent: int(cfg.Number(config.Parallel)), PerCaller: int(cfg.Number(config.PerCaller))})
 }
 
 // protocols is how a service answers when it has no workspace around it.
-func protocols(cfg *config.Config, local serving.Local) serving.Local {
+func protocols(cfg *config.Config, getenv func(string) string, local serving.Local) serving.Local {
 	limit := limiter(cfg)
-	local.Check = cfg.Validate
-	local.Handler = func(s *serving.Service) http.Handler { return inference.Handler(s, version, limit) }
+	var watch *inference.Watch // from Check to End
+	var unwatch func(context.Context) error
+	local.Check = func() (err error) {
+		if err = cfg.Validate(); err == nil {
+			watch, unwatch, err = newWatch(context.Background(), cfg, getenv)
+		}
+		return err
+	}
+	local.End = func(ctx context.Context) error {
+		if unwatch == nil {
+			return nil
+		}
+		return unwatch(ctx)
+	}
+	local.Quick = inference.Quick
+	local.Handler = func(s *serving.Service) http.Handler { return watch.Wrap(inference.Handler(s, version, limit)) }
 	local.GRPC = func(s *serving.Service, who func(*http.Request) (slipway.Principal, error), l net.Listener) func(context.Context) {
-		return inference.ListenGRPC(s, version, who, limit, l)
+		return inference.ListenGRPC(s, version, who, limit, watch, l)
 	}
 	return local
 }

@@ -37,6 +37,7 @@ type server struct {
 	inference    http.Handler // the endpoints, on an address of their own; nil when serving is absent
 	endpoints    *serving.Service
 	limit        *inference.Limiter
+	watch        *inference.Watch
 	stopGRPC     func(context.Context)               // nil while nobody listens
 	grpcImplied  bool                                // nobody chose its address
 	hasToken     func(context.Context) (bool, error) // whether anybody could come in from beyond this machine

@@ -19,6 +19,7 @@ import (
 
 	"github.com/slipway-ml/slipway"
 	"github.com/slipway-ml/slipway/internal/cli"
+	"github.com/slipway-ml/slipway/internal/compat/inference"
 	"github.com/slipway-ml/slipway/internal/config"
 	"github.com/slipway-ml/slipway/internal/kit/web"
 )
@@ -113,7 +114,7 @@ func (w *workspace) markReplay(want bool) error {
 }
 
 // listen opens every address, or none.
-func (s *server) listen() (open []*http.Server, err error) {
+func (s *server) listen() (open []listening, err error) {
 	defer func() {
 		if err != nil {
 			s.endGRPC()
@@ -147,18 +148,17 @@ func (s *server) listen() (open []*http.Server, err error) {
 }
 
 // serveTCP answers on the address of a setting.
-func (s *server) serveTCP(setting string, h http.Handler) (*http.Server, error) {
+func (s *server) serveTCP(setting string, h http.Handler) (listening, error) {
 	l, door, err := s.listenTCP(setting)
 	if err != nil {
 		return nil, err
 	}
-	handler := door.Wrap(h, false)
-	if setting == config.Inference {
-		handler = endpoints{handler}
-	}
-	srv := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	srv := &http.Server{Handler: door.Wrap(h, false), ReadHeaderTimeout: 10 * time.Second}
 	if setting == config.Inference {
 		srv.MaxHeaderBytes, srv.ReadTimeout, srv.IdleTimeout = 64<<10, 5*time.Minute, 5*time.Minute
+		quick := &web.Server{HTTP: srv, Quick: inference.Quick}
+		go func() { _ = quick.Serve(l) }()
+		return quick, nil
 	}
 	go func() { _ = srv.Serve(l) }()
 	return srv, nil
@@ -229,7 +229,7 @@ const (
 // shutdown ends servers: at once for new requests, and as soon as they are
 // answered for those under way. unfinished says whether work goes on that is
 // worth more than lullTime.
-func shutdown(servers []*http.Server, unfinished func() bool) error {
+func shutdown(servers []listening, unfinished func() bool) error {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
 	defer cancel()
 	short, end := context.WithCancel(ctx)
@@ -245,8 +245,8 @@ func shutdown(servers []*http.Server, unfinished func() bool) error {
 	for i, srv := range servers {
 		all.Go(func() {
 			patience := short
-			if _, predicts := srv.Handler.(endpoints); predicts {
-				patience = ctx
+			if _, predicts := srv.(*web.Server); predicts {
+				patience = ctx // each prediction is worth waiting for
 			}
 			if err := srv.Shutdown(patience); err != nil {
 				errs[i] = srv.Close() // streams do not end by themselves
@@ -257,5 +257,8 @@ func shutdown(servers []*http.Server, unfinished func() bool) error {
 	return errors.Join(errs...)
 }
 
-// endpoints marks the handler of predictions, each of which is worth waiting for.
-type endpoints struct{ http.Handler }
+// listening is a server on an address.
+type listening interface {
+	Shutdown(ctx context.Context) error
+	Close() error
+}

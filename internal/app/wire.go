@@ -146,7 +146,16 @@ func (s *server) wireServing(ctx context.Context, p *parts) (err error) {
 	}
 	s.closers = append(s.closers, p.serving.Close)
 	s.limit = limiter(s.config)
-	s.inference, s.endpoints = inference.Handler(p.serving, version, s.limit), p.serving
+	var unwatch func(context.Context) error
+	if s.watch, unwatch, err = newWatch(ctx, s.config, s.getenv); err != nil {
+		return err
+	}
+	s.closers = append(s.closers, func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), lullTime)
+		defer cancel()
+		return unwatch(ctx)
+	})
+	s.inference, s.endpoints = s.watch.Wrap(inference.Handler(p.serving, version, s.limit)), p.serving
 	p.delivery = delivery.New(delivery.Options{DB: s.db, Key: p.key, Applied: p.pipeline, Models: models{p.models},
 		Gate: certificates{p.gate}, Evidence: evidence{&p.monitor}, Serving: p.serving, Now: s.loop.clockNow})
 	return nil

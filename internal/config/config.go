@@ -50,6 +50,9 @@ const (
 	GRPC      = "grpc"
 	Rate      = "inference-rate"
 	Parallel  = "inference-parallel"
+	PerCaller = "inference-per-caller"
+	AccessLog = "access-log"
+	Traces    = "traces"
 	Host      = "host"
 	Python    = "python"
 	Workers   = "python-workers"
@@ -79,6 +82,9 @@ func Load(getenv func(string) string, home string) *Config {
 		{Name: GRPC, Help: "address of the inference endpoints over gRPC, or off; empty is the port after that of inference"},
 		{Name: Rate, Value: "0", Help: "predictions a second that one caller may ask for; 0 for any number"},
 		{Name: Parallel, Value: "1024", Help: "predictions that are made at once; more are refused with 429; 0 for any number"},
+		{Name: PerCaller, Value: "0", Help: "predictions that are made at once for one caller; more are refused with 429; 0 for any number"},
+		{Name: AccessLog, Value: "off", Help: "where inference requests are logged, a line of JSON each: off, stderr or a file that is appended to"},
+		{Name: Traces, Help: "OpenTelemetry collector that gets traces of predictions by OTLP over HTTP, such as http://127.0.0.1:4318; empty is OTEL_EXPORTER_OTLP_ENDPOINT, or none; off is none"},
 		{Name: Host, Help: "names, joined by commas, that requests may be addressed to beside loopback ones"},
 		{Name: Python, Value: "python3", Help: "interpreter for Python models and environments"},
 		{Name: Workers, Value: "1", Help: "processes that a Python model may run in"},
@@ -143,7 +149,7 @@ func (c *Config) Validate() error {
 			return slipway.Errorf(slipway.Invalid, "%s is %q; it must be a size such as 500MB or 5GB, or 0", c.find(name).Env, c.Get(name))
 		}
 	}
-	for _, name := range []string{Rate, Parallel, Workers, AllRuns} {
+	for _, name := range []string{Rate, Parallel, PerCaller, Workers, AllRuns} {
 		if v, err := strconv.ParseFloat(c.Get(name), 64); err != nil || v < 0 || v > 1e9 {
 			return slipway.Errorf(slipway.Invalid, "%s is %q; it must be a number, 0 or more", c.find(name).Env, c.Get(name))
 		}

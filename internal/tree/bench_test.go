@@ -43,6 +43,17 @@ func BenchmarkOneRow(b *testing.B) {
 	}
 }
 
+func BenchmarkForestRow(b *testing.B) {
+	e := forest()
+	p, n := NewPredictor(e), len(e.Features)
+	x, dst := sample(e, 256, 0, 3), make([]float64, 1)
+	i := 0
+	measure(b, 1, time.Microsecond, "cpu-µs/row", func() {
+		p.Predict(dst, x[i%256*n:][:n], 1)
+		i++
+	})
+}
+
 func BenchmarkBatch(b *testing.B) {
 	for _, s := range shapes {
 		b.Run(s.name, func(b *testing.B) {

@@ -250,6 +250,9 @@ func fillRow[T float32 | float64](c *columns, x []float64, v []T, lines []uint32
 	if !c.float32 {
 		limit := math.MaxFloat64
 		largest = T(limit)
+		if math.IsInf(float64(largest), 1) { // rows of float32 under thresholds of float64
+			largest = T(math.MaxFloat32)
+		}
 	}
 	list := c.list[:len(v)]
 	for i := 1; i < len(list); i++ {

@@ -23,6 +23,12 @@ func NewPredictor(e *Ensemble) *Predictor {
 	case e.Float32:
 		p.run = newEngine[float32](e, c).margins
 	default:
+		if !completeFits(e, c) {
+			if g := newNarrow(e, c); g != nil {
+				p.run = g.margins
+				return p
+			}
+		}
 		p.run = newEngine[float64](e, c).margins
 	}
 	return p

@@ -40,6 +40,16 @@ func awkward(seed uint64, depth, leaves, features int) (*Ensemble, []float64, in
 			thresholds = append(thresholds, n.Threshold)
 		}
 	}
+	if !e.Float32 && rng.IntN(2) == 0 { // as scikit-learn's, to which zero is a number like others
+		e.Round32, e.Plain = true, true
+		for i := range e.Trees {
+			for j := range e.Trees[i].Nodes {
+				if n := &e.Trees[i].Nodes[j]; n.Missing == MissingZero {
+					n.Missing = MissingNaN
+				}
+			}
+		}
+	}
 	const rows = 75
 	x := sample(e, rows, categorical, seed)
 	special := []float64{math.NaN(), math.Inf(1), math.Inf(-1), 0, math.Copysign(0, -1), 1e-35, -1e-36, zeroThreshold,
@@ -200,4 +210,21 @@ func ExamplePredictor() {
 	NewPredictor(e).Predict(dst, []float64{3, 7}, 2)
 	fmt.Println(dst)
 	// Output: [10 20]
+}
+
+// TestForestFollowsTheRule holds the nodes of deep forests to it, at the size for
+// which they are made.
+func TestForestFollowsTheRule(t *testing.T) {
+	e := forest()
+	const rows = 130 // two blocks, and a part of one
+	x := sample(e, rows, 0, 5)
+	want, got := make([]float64, rows), make([]float64, rows)
+	p := NewPredictor(e)
+	walkPlain(p, want, x, rows)
+	p.Margin(got, x, rows)
+	for i := range want {
+		if got[i] != want[i] {
+			t.Fatalf("row %d: %v, by the rule %v", i, got[i], want[i])
+		}
+	}
 }

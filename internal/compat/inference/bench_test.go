@@ -82,12 +82,17 @@ func serveBench(dir string) {
 		panic(err)
 	}
 	door := &web.Door{Anyone: slipway.Principal{Name: "local", Role: slipway.Writer}}
-	go func() { _ = http.Serve(l, door.Wrap(Handler(s, "bench", NewLimiter(Limits{Concurrent: 1024})), false)) }()
+	handler := door.Wrap(Handler(s, "bench", NewLimiter(Limits{Concurrent: 1024})), false)
+	srv := web.Server{HTTP: &http.Server{Handler: handler}, Quick: Quick}
+	if os.Getenv(benchServer+"_PLAIN") != "" {
+		srv.Quick = func(string) bool { return false }
+	}
+	go func() { _ = srv.Serve(l) }()
 	rpc, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		panic(err)
 	}
-	ListenGRPC(s, "bench", door.Caller, NewLimiter(Limits{Concurrent: 1024}), rpc)
+	ListenGRPC(s, "bench", door.Caller, NewLimiter(Limits{Concurrent: 1024}), nil, rpc)
 	fmt.Println(l.Addr(), rpc.Addr())
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
 		var u syscall.Rusage
@@ -132,7 +137,15 @@ func otherProcess(b *testing.B) (http, rpc string, cpu func() int64) {
 // BenchmarkSocket asks a server in another process over 16 keep-alive
 // connections, a row of 30 features a request, 500 trees, logged. It reports the
 // server's CPU a request, user and system.
-func BenchmarkSocket(b *testing.B) {
+func BenchmarkSocket(b *testing.B) { socket(b) }
+
+// BenchmarkPlainSocket is the same through net/http.
+func BenchmarkPlainSocket(b *testing.B) {
+	b.Setenv(benchServer+"_PLAIN", "1")
+	socket(b)
+}
+
+func socket(b *testing.B) {
 	address, _, cpu := otherProcess(b)
 	body := thirty()
 	request := []byte("POST /v2/models/delay/infer HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n" + body)

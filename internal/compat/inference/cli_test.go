@@ -54,11 +54,11 @@ func (s *shell) run(ctx context.Context, out io.Writer, in string, args ...strin
 		Client: func(context.Context) (web.Client, error) { return s.client, nil }}
 	root := &cobra.Command{Use: "slipway", SilenceErrors: true, SilenceUsage: true}
 	root.PersistentFlags().BoolVar(&tio.JSON, "json", false, "")
-	root.AddCommand(serving.Commands(e, serving.Local{Loaders: []predictor.Loader{trees.Loader{}},
+	root.AddCommand(serving.Commands(e, serving.Local{Quick: Quick, Loaders: []predictor.Loader{trees.Loader{}},
 		Handler: func(s *serving.Service) http.Handler { return Handler(s, "test", nil) },
 		Check:   func() error { return nil },
 		GRPC: func(s *serving.Service, who func(*http.Request) (slipway.Principal, error), l net.Listener) func(context.Context) {
-			return ListenGRPC(s, "test", who, nil, l)
+			return ListenGRPC(s, "test", who, nil, nil, l)
 		}})...)
 	root.SetArgs(args)
 	return root.ExecuteContext(ctx)

@@ -33,9 +33,9 @@ type Caller = func(*http.Request) (slipway.Principal, error)
 
 // GRPC answers the Open Inference Protocol over gRPC. It keeps the rules of
 // Handler: reading needs the role reader, predicting the role writer. l bounds
-// predictions; nil bounds nothing.
-func GRPC(s *serving.Service, version string, who Caller, l *Limiter) *grpc.Server {
-	h := &rpc{s: s, version: version, who: who, limit: l}
+// predictions; nil bounds nothing. watch looks on; nil is nobody.
+func GRPC(s *serving.Service, version string, who Caller, l *Limiter, watch *Watch) *grpc.Server {
+	h := &rpc{s: s, version: version, who: who, limit: l, watch: watch}
 	srv := grpc.NewServer(
 		grpc.ForceServerCodecV2(codec{encoding.GetCodecV2(proto.Name)}),
 		grpc.MaxRecvMsgSize(MaxBody), grpc.MaxSendMsgSize(1<<30), grpc.MaxHeaderListSize(64<<10),
@@ -88,6 +88,7 @@ type rpc struct {
 	version string
 	who     Caller
 	limit   *Limiter
+	watch   *Watch
 }
 
 // guard finds the caller of a call that is not ModelInfer, and turns errors
@@ -99,14 +100,25 @@ func (h *rpc) guard(ctx context.Context, in any, info *grpc.UnaryServerInfo, nex
 			out, err = nil, status.Error(codes.Internal, "the call failed")
 		}
 	}()
-	p, err := h.caller(ctx)
+	if h.watch == nil {
+		out, _, err = h.admit(ctx, in, info, next)
+		return out, err
+	}
+	ctx, end := h.watch.call(ctx, info.FullMethod)
+	out, p, err := h.admit(ctx, in, info, next)
+	end(p.Name, err)
+	return out, err
+}
+
+func (h *rpc) admit(ctx context.Context, in any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (out any, p slipway.Principal, err error) {
+	p, err = h.caller(ctx)
 	if err == nil {
 		out, err = next(slipway.WithPrincipal(ctx, p), in)
 	}
 	if err != nil {
-		return nil, rpcError(ctx, info.FullMethod, err)
+		return nil, p, rpcError(ctx, info.FullMethod, err)
 	}
-	return out, nil
+	return out, p, nil
 }
 
 func (h *rpc) caller(ctx context.Context) (slipway.Principal, error) {
@@ -302,8 +314,8 @@ func (h *rpc) RepositoryModelUnload(ctx context.Context, in *oip.RepositoryModel
 
 // ListenGRPC answers on l until stop is called, which waits for the calls under
 // way, and no longer than its ctx.
-func ListenGRPC(s *serving.Service, version string, who Caller, limit *Limiter, l net.Listener) (stop func(ctx context.Context)) {
-	srv := GRPC(s, version, who, limit)
+func ListenGRPC(s *serving.Service, version string, who Caller, limit *Limiter, watch *Watch, l net.Listener) (stop func(ctx context.Context)) {
+	srv := GRPC(s, version, who, limit, watch)
 	go func() { _ = srv.Serve(l) }()
 	return func(ctx context.Context) {
 		gone := make(chan struct{})

@@ -35,6 +35,11 @@ import (
 // caller, and callers without one are writers.
 func startRPC(t testing.TB, s *serving.Service, limit ...*Limiter) (oip.GRPCInferenceServiceClient, string) {
 	t.Helper()
+	return startWatched(t, s, slices.Concat(limit, []*Limiter{nil})[0], nil)
+}
+
+func startWatched(t testing.TB, s *serving.Service, limit *Limiter, watch *Watch) (oip.GRPCInferenceServiceClient, string) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +50,7 @@ func startRPC(t testing.TB, s *serving.Service, limit ...*Limiter) (oip.GRPCInfe
 		}
 		return slipway.Principal{Name: "o", Role: slipway.Operator}, nil
 	}}
-	stop := ListenGRPC(s, "test", door.Caller, slices.Concat(limit, []*Limiter{nil})[0], l)
+	stop := ListenGRPC(s, "test", door.Caller, limit, watch, l)
 	conn, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
@@ -343,7 +348,7 @@ func TestPublicClients(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stop := ListenGRPC(s, "test", (&web.Door{Anyone: slipway.Principal{Name: "o", Role: slipway.Operator}}).Caller, nil, l)
+	stop := ListenGRPC(s, "test", (&web.Door{Anyone: slipway.Principal{Name: "o", Role: slipway.Operator}}).Caller, nil, nil, l)
 	defer stop(t.Context())
 	cmd := exec.CommandContext(t.Context(), python, "testdata/clients.py", srv.Listener.Addr().String(), l.Addr().String(), "delay", strconv.FormatFloat(want, 'g', -1, 64))
 	if out, err := cmd.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("answered")) {

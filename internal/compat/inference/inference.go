@@ -18,6 +18,7 @@ import (
 
 	"github.com/slipway-ml/slipway"
 	"github.com/slipway-ml/slipway/internal/core/serving"
+	"github.com/slipway-ml/slipway/internal/kit/trace"
 )
 
 // MaxBody is the largest request body, in bytes; a longer one is refused with
@@ -29,6 +30,12 @@ const MaxBody = 64 << 20
 // l bounds predictions; nil bounds nothing.
 func Handler(s *serving.Service, version string, l *Limiter) http.Handler {
 	return &handler{s: s, version: version, metrics: s.Metrics(), limit: l}
+}
+
+// Quick tells web.Server which paths are predictions: many small requests of one
+// caller, answered in one piece.
+func Quick(path string) bool {
+	return strings.HasPrefix(path, "/v2/models/") || strings.HasPrefix(path, "/v1/models/") || path == "/invocations"
 }
 
 type handler struct {
@@ -230,6 +237,7 @@ func (h *handler) answer(w http.ResponseWriter, r *http.Request, e serving.Handl
 	}
 	req.Header = r.Header.Get
 	req.Parse = time.Since(start)
+	trace.Record(r.Context(), "parse", start, start.Add(req.Parse))
 	a, err := call(r.Context(), req)
 	if err != nil {
 		return err

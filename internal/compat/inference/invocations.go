@@ -73,7 +73,7 @@ func (h *handler) rows(w http.ResponseWriter, r *http.Request, e serving.Handle,
 	start = time.Now()
 	out := append([]byte(`{"predictions": `), predictions(a.Output)...)
 	if a.Explanation != nil {
-		raw, err := json.Marshal(explanations(a.Explanation))
+		raw, err := json.Marshal(explanations(&a))
 		if err != nil {
 			return err
 		}
@@ -145,9 +145,9 @@ func (p *parser) forms() error {
 			return err
 		}
 		switch name {
-		case "params":
+		case "params", "parameters":
 			if json.Unmarshal(raw, &p.params) != nil {
-				return slipway.Errorf(slipway.Invalid, "params is no object")
+				return slipway.Errorf(slipway.Invalid, "%s is no object", name)
 			}
 			return nil
 		case "dataframe_split", "dataframe_records", "instances", "inputs":

@@ -59,8 +59,8 @@ func appendReply(b []byte, endpoint string, p *parser, a *serving.Answer) (reply
 		b = append(b, `,"release":`...)
 		b = appendText(b, a.Variant.Release)
 	}
-	if x := a.Explanation; x != nil {
-		about, err := json.Marshal(aboutExplanation(x))
+	if a.Explanation != nil {
+		about, err := json.Marshal(aboutExplanation(a))
 		if err != nil {
 			return b, nil, err
 		}
@@ -107,37 +107,6 @@ func (p *parser) wants(name string) (wanted, binary bool) {
 	}
 	i := slices.IndexFunc(p.only, func(o requested) bool { return o.name == name })
 	return i >= 0, i >= 0 && p.only[i].binary
-}
-
-// aboutExplanation says what the numbers of an explanation mean.
-func aboutExplanation(x *serving.Explanation) any {
-	return map[string]any{"features": x.Feature, "outputs": x.Output, "space": x.Space, "method": x.Method}
-}
-
-// appendExplanation writes two more outputs: shap_values, rows × outputs ×
-// features, and shap_base, the outputs that the values add up from.
-func appendExplanation(b []byte, x *serving.Explanation, first bool) []byte {
-	if !first {
-		b = append(b, ',')
-	}
-	b = append(b, `{"name":"shap_values","datatype":"FP64","shape":[`...)
-	for _, n := range []int{len(x.Value), len(x.Output), len(x.Feature)} {
-		b = append(strconv.AppendInt(b, int64(n), 10), ',')
-	}
-	b = append(b[:len(b)-1], `],"data":[`...)
-	for _, row := range x.Value {
-		for _, v := range row {
-			b = append(appendNumber(b, v), ',')
-		}
-	}
-	b = endList(b)
-	b = append(b, `,{"name":"shap_base","datatype":"FP64","shape":[`...)
-	b = strconv.AppendInt(b, int64(len(x.Base)), 10)
-	b = append(b, `],"data":[`...)
-	for _, v := range x.Base {
-		b = append(appendNumber(b, v), ',')
-	}
-	return endList(b)
 }
 
 // endList ends a list whose every element has a comma after it, and its tensor.

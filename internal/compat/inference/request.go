@@ -138,7 +138,10 @@ func (p *parser) request() (*serving.Request, error) {
 		case name == "binary_data_output":
 			p.binary = string(raw) == "true"
 		case name == "explain":
-			r.Explain = string(raw) == "true"
+			var err error
+			if r.Explain, err = serving.ReadReasons(raw); err != nil {
+				return nil, err
+			}
 		case name == "unit":
 			_ = json.Unmarshal(raw, &r.Unit)
 		case i >= p.layout.Inputs && p.series[i].Name == "":

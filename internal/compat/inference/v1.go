@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/slipway-ml/slipway"
-	"github.com/slipway-ml/slipway/internal/core/serving"
 )
 
 // KServe's protocol V1 (docs: "V1 Inference Protocol"): the rows are instances,
@@ -55,19 +54,4 @@ func (h *handler) v1List(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	writeJSON(w, http.StatusOK, map[string]any{"models": names})
-}
-
-// explanations are the attributions of each row: values[o][f] is how much
-// feature f moved output o away from base[o].
-func explanations(x *serving.Explanation) any {
-	type row struct {
-		Values [][]float64 `json:"values"`
-	}
-	rows := make([]row, len(x.Value))
-	for i, all := range x.Value {
-		for o := range x.Output {
-			rows[i].Values = append(rows[i].Values, all[o*len(x.Feature):(o+1)*len(x.Feature)])
-		}
-	}
-	return map[string]any{"features": x.Feature, "outputs": x.Output, "base": x.Base, "space": x.Space, "method": x.Method, "rows": rows}
 }

@@ -35,14 +35,15 @@ func appendWire(b []byte, endpoint string, p *parser, a *serving.Answer, raw boo
 	b = appendWireParam(b, "model", a.Variant.Model)
 	b = appendWireParam(b, "release", a.Variant.Release)
 	all := a.Output.Series
-	if x := a.Explanation; x != nil {
-		about, err := json.Marshal(aboutExplanation(x))
+	if a.Explanation != nil {
+		about, err := json.Marshal(aboutExplanation(a))
 		if err != nil {
 			return b, err
 		}
 		b = appendWireParam(b, "explanation", string(about))
-		b = appendWireNumbers(b, "shap_values", raw, []int{len(x.Value), len(x.Output), len(x.Feature)}, x.Value...)
-		b = appendWireNumbers(b, "shap_base", raw, []int{len(x.Base)}, x.Base)
+		for _, t := range explanationTensors(a.Explanation) {
+			b = appendWireNumbers(b, t.name, raw, t.shape, t.rows...)
+		}
 	}
 	for i := range all {
 		if wanted, _ := p.wants(all[i].Name); wanted {

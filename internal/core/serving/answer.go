@@ -14,9 +14,10 @@ import (
 
 	"github.com/slipway-ml/slipway"
 	"github.com/slipway-ml/slipway/internal/backend/predictor"
+	"github.com/slipway-ml/slipway/internal/kit/trace"
 )
 
-// Explanation is exact attributions, as package predictor defines them.
+// Explanation is attributions, as package predictor defines them.
 type Explanation = predictor.Explanation
 
 // ID names a prediction.
@@ -38,6 +39,7 @@ type Answer struct {
 	Variant     *slipway.Variant
 	Output      *slipway.Frame
 	Explanation *Explanation // when asked for
+	Explained   []int        // the rows that it is of; nil for all
 	record      *record
 }
 
@@ -177,17 +179,25 @@ func (h Handle) Answer(ctx context.Context, r *Request) (Answer, error) {
 		return Answer{}, ctx.Err() // nobody waits: no answer was given
 	}
 	a := Answer{Variant: &last.variant.spec, Output: last.out, record: last.variant.record}
-	if r.Explain && last.err == nil {
-		x, err := last.variant.explain(ctx, last.in)
-		if err != nil {
+	if r.Explain != nil && last.err == nil {
+		var err error
+		if a.Explanation, a.Explained, err = h.s.explain(ctx, last.variant, last.in, last.out, r.Explain); err != nil {
 			return Answer{}, err
 		}
-		a.Explanation = x
 	}
 	b := h.batch(r)
 	a.ID = b.id
+	start := time.Now()
 	if err := h.keep(r, b, outcomes); err != nil {
 		return Answer{}, err
+	}
+	if trace.On() {
+		trace.Record(ctx, "log", start, time.Now())
+		trace.Say(ctx, "slipway.model", a.Variant.Model)
+		trace.Say(ctx, "slipway.variant", string(a.Variant.Role))
+		if len(a.ID) > 0 {
+			trace.Say(ctx, "slipway.prediction_id", a.ID[0].String())
+		}
 	}
 	if h.pinned == nil {
 		h.mirror(r, b)
@@ -250,7 +260,9 @@ func (v *variant) predict(ctx context.Context, r *Request, replaceable bool) (o 
 // call runs the model and judges its answer. A panic is the model's failure.
 func (v *variant) call(ctx context.Context, o *outcome) {
 	start := time.Now()
+	ctx, end := trace.Begin(ctx, "predict")
 	defer func() {
+		end(o.err)
 		o.took = time.Since(start)
 		if p := recover(); p != nil {
 			o.out, o.failure = nil, fmt.Sprintf("panic: %v", p)
@@ -295,27 +307,6 @@ func notNumber(f *slipway.Frame) (name string, row int) {
 	return "", -1
 }
 
-func (v *variant) explain(ctx context.Context, in *slipway.Frame) (*Explanation, error) {
-	start := time.Now()
-	x, err := explain(ctx, v.model.model, v.spec.Model, in)
-	if err != nil {
-		return nil, err
-	}
-	v.explained.Add(1)
-	v.stage[stageExplain].observe(int64(time.Since(start)))
-	return x, nil
-}
-
-func explain(ctx context.Context, m predictor.Model, name string, in *slipway.Frame) (*Explanation, error) {
-	explainer, ok := m.(predictor.Explainer)
-	if !ok {
-		return nil, slipway.Errorf(slipway.Invalid, "the model %s has no exact explanation", name).
-			WithHint("LightGBM and XGBoost models have one, when they are given as the files that save_model writes")
-	}
-	x, err := explainer.Explain(ctx, in)
-	return &x, err
-}
-
 // Explain attributes the answers to r's rows without predicting for anyone: it
 // is not logged.
 func (h Handle) Explain(ctx context.Context, r *Request) (Answer, error) {
@@ -327,6 +318,6 @@ func (h Handle) Explain(ctx context.Context, r *Request) (Answer, error) {
 	if o.err != nil {
 		return Answer{}, o.err
 	}
-	x, err := v.explain(ctx, o.in)
-	return Answer{Variant: &v.spec, Output: o.out, Explanation: x, record: v.record}, err
+	x, rows, err := h.s.explain(ctx, v, o.in, o.out, r.Explain)
+	return Answer{Variant: &v.spec, Output: o.out, Explanation: x, Explained: rows, record: v.record}, err
 }

@@ -114,15 +114,17 @@ func (s *Service) background(ctx context.Context, project, model string, m predi
 	if len(w.BackgroundRows) > 0 {
 		return objects(input, w.BackgroundRows)
 	}
-	rows, err := s.learned(ctx, project, model)
-	if err != nil {
-		return nil, err
-	}
 	count := w.Background
 	if count == 0 {
 		count = usualBackground
 	}
-	return spread(rows, input, count)
+	return s.backgrounds.get(backgroundKey{project, model, count}, func() (*slipway.Frame, error) {
+		rows, err := s.learned(ctx, project, model)
+		if err != nil {
+			return nil, err
+		}
+		return spread(rows, input, count)
+	})
 }
 
 func (s *Service) learned(ctx context.Context, project, model string) (*slipway.Frame, error) {

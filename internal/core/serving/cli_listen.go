@@ -17,9 +17,10 @@ import (
 // doors are the addresses on which a Service answers.
 type doors struct {
 	address, grpc string // grpc is "" when it is off
-	http          *http.Server
+	http          *web.Server
 	stop          func(context.Context) // of gRPC; nil when it is off
 	failed        chan error
+	end           func(context.Context) error
 }
 
 // openDoors listens for HTTP and, unless it is "off", for gRPC: on the port after
@@ -29,7 +30,7 @@ func openDoors(s *Service, local Local, token, address, grpc string) (*doors, er
 	if err != nil {
 		return nil, err
 	}
-	d := &doors{address: l.Addr().String(), failed: make(chan error, 1)}
+	d := &doors{address: l.Addr().String(), failed: make(chan error, 1), end: local.End}
 	who := door(token, d.address)
 	implied := grpc == ""
 	if implied {
@@ -45,7 +46,8 @@ func openDoors(s *Service, local Local, token, address, grpc string) (*doors, er
 			return nil, errors.Join(err, l.Close())
 		}
 	}
-	d.http = &http.Server{Handler: who.Wrap(local.Handler(s), false), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10, ReadTimeout: 5 * time.Minute, IdleTimeout: 5 * time.Minute}
+	srv := &http.Server{Handler: who.Wrap(local.Handler(s), false), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10, ReadTimeout: 5 * time.Minute, IdleTimeout: 5 * time.Minute}
+	d.http = &web.Server{HTTP: srv, Quick: local.Quick}
 	go func() { d.failed <- d.http.Serve(l) }()
 	return d, nil
 }
@@ -82,6 +84,9 @@ func (d *doors) close(ctx context.Context) error {
 	}()
 	err := d.http.Shutdown(ctx)
 	<-gone
+	if d.end != nil {
+		err = errors.Join(err, d.end(ctx))
+	}
 	return err
 }
 

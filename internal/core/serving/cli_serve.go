@@ -21,6 +21,8 @@ import (
 type Local struct {
 	Loaders []predictor.Loader
 	Handler func(*Service) http.Handler // the inference protocols
+	Quick   func(path string) bool      // see web.Server
+	End     func(context.Context) error // after the last request; may be nil
 	// Check refuses settings that cannot work.
 	Check func() error
 	// GRPC answers them over gRPC on l, until stop is called.

@@ -105,7 +105,7 @@ type Request struct {
 	Column  []slipway.Series // one for each field of the Layout, those not sent without a Name; further ones when it is Open
 	Unit    string           // whom canary assignment is about, when the caller said so beside the columns
 	Header  func(name string) string
-	Explain bool          // attribute the answer to the inputs
+	Explain *Reasons      // attribute the answer to the inputs; nil does not
 	Parse   time.Duration // what reading it took
 }
 

@@ -44,6 +44,7 @@ func (m metrics) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{requestsTotal, duration, batchSize, inFlight, breakerOpen, logAcked, logShed, workers, waiting, workerStarts, workerStart, modelInfo} {
 		to <- d
 	}
+	describeAliases(to)
 }
 
 func (m metrics) Collect(to chan<- prometheus.Metric) {
@@ -83,6 +84,7 @@ func (m metrics) variant(to chan<- prometheus.Metric, v *variant) {
 		to <- v.stage[i].metric(duration, 1e-9, 10, 34, with(stageNames[i]))
 	}
 	to <- v.batch.metric(batchSize, 1, 0, 16, labels)
+	collectAliases(to, v)
 }
 
 // metric is h with a bucket for each octave from 2^low to 2^high, scaled.

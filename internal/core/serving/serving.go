@@ -88,6 +88,8 @@ type Service struct {
 	started  time.Time
 	inflight atomic.Int64
 
+	backgrounds backgrounds
+
 	mu       sync.Mutex // one manifest at a time; guards what follows
 	manifest slipway.Manifest
 	loaded   map[string]*loaded

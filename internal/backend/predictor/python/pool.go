@@ -9,6 +9,7 @@ import (
 
 	"github.com/slipway-ml/slipway"
 	"github.com/slipway-ml/slipway/internal/backend/predictor"
+	"github.com/slipway-ml/slipway/internal/kit/trace"
 )
 
 // pool runs requests on the workers of one model. All slots take from one
@@ -44,6 +45,7 @@ type job struct {
 	schema *wireSchema
 	rows   int         // in.Rows, which may be read after the caller has gone
 	done   chan answer // one answer, buffered
+	began  time.Time   // when a worker took it
 	alone  bool        // not to be joined again: a batch with it failed
 
 	mu        sync.Mutex // held while the frame is read
@@ -106,6 +108,7 @@ func (p *pool) do(ctx context.Context, j *job) (*slipway.Frame, error) {
 	if err := p.down(); err != nil {
 		return nil, err
 	}
+	came := time.Now()
 	select {
 	case p.queue <- j:
 		p.call()
@@ -115,6 +118,10 @@ func (p *pool) do(ctx context.Context, j *job) (*slipway.Frame, error) {
 	}
 	select {
 	case a := <-j.done:
+		if trace.On() && !j.began.IsZero() {
+			trace.Record(ctx, "queue", came, j.began)
+			trace.Record(ctx, "worker", j.began, time.Now())
+		}
 		return a.frame, a.err
 	case <-ctx.Done():
 		j.mu.Lock() // until nobody reads the frame

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/slipway-ml/slipway"
 	"github.com/slipway-ml/slipway/internal/backend/predictor"
@@ -47,13 +48,14 @@ func (s *slot) serve(w *worker, batch []*job) *worker {
 func (s *slot) send(w *worker, batch []*job) ([]*job, int) {
 	live := batch[:0]
 	var few [8]part // most batches are small
-	parts, rows, size := few[:0], 0, 0
+	parts, rows, size, now := few[:0], 0, 0, time.Now()
 	for _, j := range batch {
 		j.mu.Lock()
 		if j.abandoned {
 			j.mu.Unlock()
 			continue
 		}
+		j.began = now
 		live = append(live, j)
 		parts = append(parts, j.part)
 		rows += j.in.Rows
