@@ -19,7 +19,7 @@ const (
 	NotFound        Code = "not_found"       // the named thing does not exist
 	Conflict        Code = "conflict"        // the thing exists already, or changed meanwhile
 	Unavailable     Code = "unavailable"     // try again later: busy, full, or a dependency is away
-	Exhausted       Code = "exhausted"       // a quota is used up: something has to be removed, or the quota raised
+	Exhausted       Code = "exhausted"       // a quota or a limit of size is passed: send less, remove something, or raise it
 	Internal        Code = "internal"        // a defect of ours; the text is not shown
 	Interrupted     Code = "interrupted"     // the caller pressed Ctrl-C
 	Failed          Code = "failed"          // a program of the user's failed: a step, an installation
