@@ -152,7 +152,9 @@ def explain(folder: str) -> dict:
     for name, x in (("a row", rows[:1]), ("a row of 256", rows[:256])):
         out[f"explain {name}|shap"] = cpu(lambda x=x: tree.shap_values(x, check_additivity=False), len(x))
         few = x[:16]
-        out[f"explain {name} against 100|shap"] = cpu(lambda x=few: against.shap_values(x, check_additivity=False), len(few))
+        out[f"explain {name} against 100|shap"] = cpu(
+            lambda x=few: against.shap_values(x, check_additivity=False), len(few)
+        )
     return out
 
 

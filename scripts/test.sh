@@ -155,7 +155,7 @@ test_browser() {
 }
 
 set_up_python
-export SLIPWAY_TEST_PYTHON=$root/.venv/bin/python
+export SLIPWAY_TEST_PYTHON=$root/.venv/bin/python SLIPWAY_TEST_DVC=$root/.venv/bin/dvc
 if want go; then
   set_up_s3
   set_up_postgres

@@ -127,7 +127,7 @@ class Recorder:
 
 
 def tidy(value):
-    """An answer without what has no meaning: empty fields, and the order of tags, params, metrics and latest versions."""
+    """An answer without what has no meaning: empty fields, the order of tags, params, metrics and latest versions."""
     if isinstance(value, dict):
         out = {k: t for k, v in value.items() if (t := tidy(v)) not in ("", 0, None, [], {}, False)}
         out.get("latest_versions", []).sort(key=lambda v: v["version"])

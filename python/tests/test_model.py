@@ -31,7 +31,9 @@ def table():
 
 def test_a_pipeline_is_written_natively(tmp_path: pathlib.Path) -> None:
     x, y = table()
-    model = make_pipeline(make_column_transformer((StandardScaler(), ["a"]), (OneHotEncoder(), ["city"])), LogisticRegression())
+    model = make_pipeline(
+        make_column_transformer((StandardScaler(), ["a"]), (OneHotEncoder(), ["city"])), LogisticRegression()
+    )
     saved = slipway.save_model(model.fit(x, y), tmp_path / "model.json", x)
     assert saved == slipway.Saved(tmp_path / "model.json", True, "")
     form = json.loads(saved.path.read_text())
@@ -49,7 +51,7 @@ def test_what_has_no_form_is_pickled(tmp_path: pathlib.Path, step: object, reaso
     x, y = table()
     model = make_pipeline(step, RandomForestRegressor(3)).fit(x[["a"]].to_numpy(), y)
     if "function" in reason:  # a lambda cannot be pickled either
-        with pytest.raises(slipway.SlipwayError, match="function '<lambda>'.* cannot be pickled"):
+        with pytest.raises(slipway.SlipwayError, match=r"function '<lambda>'.* cannot be pickled"):
             slipway.save_model(model, tmp_path / "model", x[["a"]].to_numpy())
         return
     saved = slipway.save_model(model, tmp_path / "model", x[["a"]].to_numpy())

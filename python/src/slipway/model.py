@@ -53,7 +53,9 @@ def save_model(model: Any, path: str | os.PathLike[str], sample: Any) -> Saved:
         try:
             body = pickle.dumps(model)
         except (AttributeError, TypeError, pickle.PicklingError) as err:
-            raise SlipwayError("invalid", f"the model cannot be saved: {reason}; and it cannot be pickled: {err}") from err
+            raise SlipwayError(
+                "invalid", f"the model cannot be saved: {reason}; and it cannot be pickled: {err}"
+            ) from err
     else:
         body = json.dumps(form, separators=(",", ":"), allow_nan=False).encode()
     part = path.with_name(path.name + ".part")

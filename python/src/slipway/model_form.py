@@ -138,7 +138,9 @@ def _pipeline(step: Any, features: list[Any], columns: list[Any]) -> list[Any]:
 def _union(step: Any, features: list[Any], columns: list[Any]) -> list[Any]:
     if step.transformer_weights:
         raise Unsupported("a FeatureUnion with weights has no exact form")
-    return [f for _, inner in step.transformer_list if not _dropped(inner) for f in _transform(inner, features, columns)]
+    return [
+        f for _, inner in step.transformer_list if not _dropped(inner) for f in _transform(inner, features, columns)
+    ]
 
 
 def _dropped(inner: Any) -> bool:

@@ -78,7 +78,7 @@ def _number(op: str, v: float, a: list[float]) -> float:
 
 
 def predict(form: dict[str, Any], sample: Any) -> Any:
-    """Rows × outputs; a binary classifier has both classes."""
+    """Rows by outputs; a binary classifier has both classes."""
     import numpy as np
 
     x = matrix(form, sample)
@@ -88,7 +88,11 @@ def predict(form: dict[str, Any], sample: Any) -> Any:
         y = _link(form["linear"]["link"], x @ np.array(form["linear"]["weight"]).T + form["linear"]["intercept"], 1.0)
     else:
         t = form["trees"]
-        y = _link(t["link"], _trees(t, x.astype(np.float32).astype(float) if t.get("round32") else x), t.get("coefficient", 1.0))
+        y = _link(
+            t["link"],
+            _trees(t, x.astype(np.float32).astype(float) if t.get("round32") else x),
+            t.get("coefficient", 1.0),
+        )
     y = y.reshape(len(x), -1)
     return np.column_stack([1 - y, y]) if form["task"] == "binary" else y
 

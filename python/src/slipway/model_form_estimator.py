@@ -60,7 +60,14 @@ def _forest(estimators: Any, form: dict[str, Any]) -> dict[str, Any]:
             value = value / value.sum(axis=1, keepdims=True)  # counts, before scikit-learn 1.3
         for k in range(outputs):
             trees.append(_tree(e.tree_, k, value[:, 1 if classes == 2 else k]))
-    return {"outputs": outputs, "base": [0.0] * outputs, "average": True, "round32": True, "link": "identity", "tree": trees}
+    return {
+        "outputs": outputs,
+        "base": [0.0] * outputs,
+        "average": True,
+        "round32": True,
+        "link": "identity",
+        "tree": trees,
+    }
 
 
 def _boosting(e: Any, form: dict[str, Any]) -> dict[str, Any]:
@@ -70,7 +77,9 @@ def _boosting(e: Any, form: dict[str, Any]) -> dict[str, Any]:
         raise Unsupported("gradient boosting that starts from another model has no exact form")
     base = np.asarray(e._raw_predict_init(np.zeros((1, e.n_features_in_), dtype=np.float32)), dtype=float)[0]
     trees = [
-        _tree(t.tree_, k, e.learning_rate * t.tree_.value[:, 0, 0]) for stage in e.estimators_ for k, t in enumerate(stage)
+        _tree(t.tree_, k, e.learning_rate * t.tree_.value[:, 0, 0])
+        for stage in e.estimators_
+        for k, t in enumerate(stage)
     ]
     link, coefficient = "identity", 1.0
     if "classes" in form:
@@ -85,7 +94,7 @@ def _hist(e: Any, form: dict[str, Any], features: list[Any]) -> list[Any]:
 
     preprocessor = getattr(e, "_preprocessor", None)
     if preprocessor is not None:  # ordinal codes of the categories first, then the numbers
-        out = []
+        out: list[Any] = []
         for name, inner, chosen in preprocessor.transformers_:
             part = [f for f, c in zip(features, chosen, strict=True) if c]
             out += _transform(inner, part, form["columns"]) if name == "encoder" else part
@@ -144,7 +153,8 @@ def _linear(e: Any, form: dict[str, Any]) -> dict[str, Any]:
              "GammaRegressor": "exp", "TweedieRegressor": ""}  # fmt: skip
     plain = (
         "LinearRegression", "Ridge", "RidgeCV", "Lasso", "LassoCV", "ElasticNet", "ElasticNetCV", "BayesianRidge",
-        "ARDRegression", "HuberRegressor", "SGDRegressor", "Lars", "LassoLars", "QuantileRegressor", "TheilSenRegressor",
+        "ARDRegression", "HuberRegressor", "SGDRegressor", "Lars", "LassoLars", "QuantileRegressor",
+        "TheilSenRegressor",
         "LinearSVR", "SGDClassifier",
     )  # fmt: skip
     if kind not in links and kind not in plain:
@@ -164,8 +174,12 @@ def _linear(e: Any, form: dict[str, Any]) -> dict[str, Any]:
         if len(weight) == 1:
             raise Unsupported("a multinomial model of one row of weights has no exact form")
     elif "classes" in form and getattr(e, "multi_class", "auto") == "multinomial":
-        weight, intercept = 2 * weight, 2 * intercept  # the softmax of −m and m
-    return {"weight": [[float(v) for v in row] for row in weight], "intercept": [float(v) for v in intercept], "link": link}
+        weight, intercept = 2 * weight, 2 * intercept  # the softmax of -m and m
+    return {
+        "weight": [[float(v) for v in row] for row in weight],
+        "intercept": [float(v) for v in intercept],
+        "link": link,
+    }
 
 
 def _categories(features: list[Any], sample: Any, lists: Any) -> list[Any]:
@@ -173,7 +187,8 @@ def _categories(features: list[Any], sample: Any, lists: Any) -> list[Any]:
     lists = list(lists or [])
     out = []
     for f in features:
-        dtype = getattr(sample, "dtypes", {}).get(f["name"]) if hasattr(sample, "dtypes") and hasattr(sample, "columns") else None
+        dtypes: Any = getattr(sample, "dtypes", None) if hasattr(sample, "columns") else None
+        dtype: Any = None if dtypes is None else dtypes.get(f["name"])
         if getattr(dtype, "name", "") == "category" and not f["steps"]:
             values = lists.pop(0) if lists else list(dtype.categories)
             f = _add(f, ["code", [_plain(v) for v in values], None, None])
