@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -215,11 +216,11 @@ func snapshot(t *testing.T, s *tracking.Service) everything {
 // failing is a source that breaks off at its n-th file.
 type failing struct {
 	tracking.Source
-	n int
+	left atomic.Int64
 }
 
 func (f *failing) Open(ctx context.Context, at tracking.Place, uri string) (io.ReadCloser, error) {
-	if f.n--; f.n < 0 {
+	if f.left.Add(-1) < 0 {
 		return nil, slipway.Errorf(slipway.Unavailable, "the source is away")
 	}
 	return f.Source.Open(ctx, at, uri)
@@ -234,7 +235,9 @@ func TestImportContinues(t *testing.T) {
 	file := source(t, "sqlite:///"+filepath.Join(dir, "mlflow.db"), filepath.Join(dir, "artifacts"))
 	var files int64
 	for try := 0; ; try++ {
-		got, err := s.Import(ctx, tracking.DefaultProject, &failing{file, try + 1}, false, quiet)
+		broken := &failing{Source: file}
+		broken.left.Store(int64(try + 1))
+		got, err := s.Import(ctx, tracking.DefaultProject, broken, false, quiet)
 		files += got.NewFiles
 		if err == nil {
 			break
