@@ -23,6 +23,7 @@ type quick struct {
 	buf   []byte // what was read and not answered is buf[:end]
 	end   int
 	busy  atomic.Bool // a request is under way
+	after bool        // a request was answered, and none has begun since
 	last  *head
 	out   []byte
 	until time.Time // the deadline for reading that is set
@@ -52,8 +53,8 @@ func (q *quick) run() (handed bool) {
 		if !q.answer(length, size) {
 			return false
 		}
-		rest := copy(q.buf, q.buf[length+size:q.end])
-		q.end = rest
+		q.end = copy(q.buf, q.buf[length+size:q.end])
+		q.after = true
 		if idle := q.idle(); idle > 0 {
 			if now := time.Now(); q.until.Sub(now) < idle-idle/8 { // setting one for every request would cost a timer each
 				q.deadline(now, idle)
@@ -83,12 +84,15 @@ func (q *quick) deadline(now time.Time, after time.Duration) {
 func (q *quick) next() (length, size int, ok bool) {
 	hurried := false
 	for {
+		if q.after && q.skipLineEnds() {
+			q.after = false
+		}
 		if at := bytes.Index(q.buf[:q.end], []byte("\r\n\r\n")); at >= 0 {
 			length = at + 4
 			if size = q.parse(q.buf[:length]); size < 0 || length+size <= q.end {
 				break
 			}
-		} else if q.end >= quickHead || q.end >= 5 && string(q.buf[:5]) != "POST " || bareLine(q.buf[:q.end]) {
+		} else if !q.after && (q.end >= quickHead || q.end >= 5 && string(q.buf[:5]) != "POST " || bareLine(q.buf[:q.end])) {
 			return 0, -1, true
 		}
 		if q.end > 0 {
@@ -112,6 +116,20 @@ func (q *quick) next() (length, size int, ok bool) {
 		q.deadline(time.Now(), q.idle())
 	}
 	return length, size, true
+}
+
+// skipLineEnds drops the line ends that old callers send behind a body, of the
+// first four bytes that come, as net/http does. It is false until those are there.
+func (q *quick) skipLineEnds() (done bool) {
+	if q.end < 4 {
+		return false
+	}
+	n := 0
+	for n < 4 && (q.buf[n] == '\r' || q.buf[n] == '\n') {
+		n++
+	}
+	q.end = copy(q.buf, q.buf[n:q.end])
+	return true
 }
 
 // bareLine reports whether a line ends without its carriage return, which
